@@ -1,0 +1,105 @@
+"""The error tree. Everything that microasgi raises on purpose is one of these.
+
+::
+
+    Exception
+    ├── HTTPException              answers the request with a status
+    ├── WebSocketException         closes the socket with a code
+    ├── WebSocketDisconnect        the peer has left the socket
+    ├── ClientDisconnect           the client left in the middle of its request's body
+    ├── ConfigurationError         a mistake at set-up: what, where, what to write instead
+    │   ├── RouteConflict          two routes want the same requests
+    │   └── MissingPackage         also an ImportError; names the exact install line
+    ├── NoMatchFound               also a LookupError; no route of that name and parameters
+    └── WebSocketStateError        also a RuntimeError; the call is not legal in the socket's state
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+
+__all__ = [
+    "ClientDisconnect",
+    "ConfigurationError",
+    "HTTPException",
+    "MissingPackage",
+    "NoMatchFound",
+    "RouteConflict",
+    "WebSocketDisconnect",
+    "WebSocketException",
+    "WebSocketStateError",
+]
+
+_PHRASES: dict[int, str] = {int(status): status.phrase for status in HTTPStatus}
+
+
+class HTTPException(Exception):
+    """Answer the request with this status instead of the handler's result.
+
+    `detail` is shown to the client (default: the status' standard phrase); `headers` are added to the response.
+    """
+
+    def __init__(
+        self, status_code: int, detail: str | None = None, headers: Mapping[str, str] | None = None
+    ) -> None:
+        self.status_code = status_code
+        self.detail = _PHRASES.get(status_code, "") if detail is None else detail
+        self.headers = headers
+
+    def __str__(self) -> str:
+        return f"{self.status_code}: {self.detail}"
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(status_code={self.status_code!r}, detail={self.detail!r})"
+
+
+class WebSocketException(Exception):
+    """Close the socket with this code (RFC 6455 section 7.4) and reason, at most 123 bytes of UTF-8."""
+
+    def __init__(self, code: int, reason: str | None = None) -> None:
+        self.code = code
+        self.reason = reason or ""
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.reason}"
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(code={self.code!r}, reason={self.reason!r})"
+
+
+class WebSocketDisconnect(Exception):
+    """The socket has ended, with this code (1005: none was given) and reason. Leaving a handler, it is a normal end."""
+
+    def __init__(self, code: int = 1000, reason: str | None = None) -> None:
+        super().__init__(code, reason)
+        self.code = code
+        self.reason = reason or ""
+
+
+class ClientDisconnect(Exception):
+    """The client left before its request's body was complete. Nobody is there to answer: it ends the request."""
+
+
+class ConfigurationError(Exception):
+    """Something is wrong with how the application is put together; raised at registration or start-up."""
+
+
+class RouteConflict(ConfigurationError):
+    """Two routes with equal paths share a method; the text names the file and line of both."""
+
+
+class MissingPackage(ConfigurationError, ImportError):
+    """An optional package is needed and not installed; the text holds the line that installs it."""
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        super().__init__(f'{package} is needed {purpose}: pip install "microasgi[{extra}]" (or: pip install {package})')
+        self.name = package
+
+
+class NoMatchFound(LookupError):
+    """No route has that name and exactly those parameters, or a value does not fit its convertor."""
+
+
+class WebSocketStateError(RuntimeError):
+    """The call is not legal in the socket's present state; the text names both."""
