@@ -58,12 +58,16 @@ def spawn(function: Callable[[], Coroutine[Any, Any, None]]) -> object:
 
 async def await_within(seconds: float, awaitable: Awaitable[T]) -> T:
     """Await with a deadline; TimeoutError after it. What is ready at once pays for no timer."""
+    if not on_asyncio():
+        with anyio.fail_after(seconds):
+            return await awaitable
     steps = awaitable.__await__()
     try:
         trap = next(steps)
     except StopIteration as stop:
         return stop.value  # type: ignore[no-any-return]
-    with anyio.fail_after(seconds):
+    # Not a cancel scope: what is awaited may have entered one already, and scopes have to nest.
+    async with asyncio.timeout(seconds):
         return await _resume(steps, trap)
 
 
