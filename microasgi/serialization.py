@@ -1,0 +1,93 @@
+"""JSON, as bytes and back (RFC 8259): the standard library's C codec without the layers around it.
+
+`json.dumps` and `json.loads` spend most of their time on arguments; the codec's C core is called directly here, and
+the public functions are the way out for odd input and for interpreters without that core.
+"""
+
+from __future__ import annotations
+
+import json
+import json.encoder
+from typing import Any
+
+from microasgi.exceptions import HTTPException
+
+__all__ = ["decode_json", "encode_json"]
+
+_TEXT_TYPES = frozenset({"date", "time", "datetime", "UUID", "Decimal", "Path", "PosixPath", "URL", "URLPath"})
+
+
+def _plain(value: Any) -> Any:
+    """Return what JSON can hold in place of a value that it cannot."""
+    kind = type(value)
+    if hasattr(kind, "__dataclass_fields__"):
+        return {name: getattr(value, name) for name in kind.__dataclass_fields__}
+    if hasattr(kind, "__struct_fields__"):  # msgspec
+        return {name: getattr(value, name) for name in kind.__struct_fields__}
+    if hasattr(kind, "model_dump"):  # pydantic
+        return value.model_dump(mode="json")
+    if hasattr(kind, "__attrs_attrs__"):
+        return {field.name: getattr(value, field.name) for field in kind.__attrs_attrs__}
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    if kind.__name__ in _TEXT_TYPES:
+        return str(value)
+    if hasattr(kind, "__members__"):  # an enum
+        return value.value
+    if isinstance(value, (set, frozenset, tuple)):
+        return list(value)
+    raise TypeError(f"a {kind.__name__} does not become JSON by itself: {value!r:.80}. Return plain data instead.")
+
+
+def _general(value: Any, *, ascii_only: bool = False) -> str:
+    return json.dumps(value, default=_plain, separators=(",", ":"), allow_nan=False, ensure_ascii=ascii_only)
+
+
+_make: Any = json.encoder.c_make_encoder
+# No memory of containers on the way down (the first argument): a value that holds itself ends in RecursionError.
+_encode: Any = _make and _make(
+    None, _plain, json.encoder.encode_basestring, None, ":", ",", False, False, False
+)
+
+
+def encode_json(value: Any) -> bytes:
+    """Return the shortest JSON text of a value, as UTF-8.
+
+    Dataclasses, msgspec and attrs and pydantic models, dates, UUIDs, Decimals, enums, sets and tuples become plain
+    data. NaN and the infinities, which JSON lacks, raise ValueError; anything else that cannot be JSON, TypeError.
+    """
+    text = "".join(_encode(value, 0)) if _encode else _general(value)
+    try:
+        return text.encode()
+    except UnicodeEncodeError:  # a lone surrogate: escape it, UTF-8 has no form for it
+        return _general(value, ascii_only=True).encode()
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+_decoder = json.JSONDecoder(parse_constant=_refuse_constant)
+_scan = _decoder.scan_once
+
+
+def decode_json(data: bytes) -> Any:
+    """Return the value of a JSON text in UTF-8; HTTPException 400 that says where it is broken."""
+    try:
+        text = data.decode()
+        try:
+            value, end = _scan(text, 0)
+            if end == len(text):
+                return value
+        except StopIteration:
+            pass
+        return _decoder.decode(text.removeprefix("\ufeff"))
+    except json.JSONDecodeError as error:
+        detail = f"invalid JSON: {error.msg} at line {error.lineno} column {error.colno}"
+    except UnicodeDecodeError as error:
+        detail = f"invalid JSON: not UTF-8 at byte {error.start}"
+    except RecursionError:
+        detail = "invalid JSON: nested too deeply"
+    except ValueError as error:
+        detail = f"invalid JSON: {str(error).partition(';')[0]}"
+    raise HTTPException(400, detail) from None
