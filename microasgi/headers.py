@@ -1,0 +1,326 @@
+"""Header fields: pairs of bytes in the order of the wire, with names that ignore case.
+
+Law: a raw list is the only truth. Reading scans it, writing changes it in place, and nothing gets into it that
+RFC 9110 section 5 does not allow.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TypeVar, overload
+
+from microasgi.types import RawHeaders, Scope
+
+__all__ = ["Headers", "MutableHeaders", "encode_header", "find_header", "parse_options", "prefers_json"]
+
+T = TypeVar("T")
+
+_WHITESPACE = " \t"
+_REMEMBERED = 1024  # pairs, and names; the memory is emptied when it is full
+_REMEMBERED_LENGTH = 128  # longer values are mostly used once: cookies, links, policies with a nonce
+_INDEX_ABOVE = 32  # headers; below, scanning for each name is cheaper than an index
+
+_token = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
+_control = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]").search
+_quality = re.compile(r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?").fullmatch
+_pieces = re.compile(r'"(?:[^"\\]|\\.)*+"?|[^";]+|;', re.DOTALL).findall
+_unescape = re.compile(r'\\(["\\])').sub
+
+_pairs: dict[tuple[str, str], tuple[bytes, bytes]] = {}
+_names: dict[str, bytes] = {}
+
+
+def encode_header(name: str, value: str) -> tuple[bytes, bytes]:
+    """Make the pair of bytes for a response header: lower-case name, value without outer whitespace.
+
+    ValueError for a name that is no token, for control characters and for text outside of latin-1 (RFC 9110
+    section 5); TypeError for anything but text.
+    """
+    try:
+        return _pairs[name, value]
+    except (KeyError, TypeError):  # TypeError: an unhashable value, which is refused below
+        pass
+    pair = _encode(name, value)
+    if len(value) <= _REMEMBERED_LENGTH:
+        if len(_pairs) >= _REMEMBERED:
+            _pairs.clear()
+        _pairs[name, value] = pair
+    return pair
+
+
+def _encode(name: object, value: object) -> tuple[bytes, bytes]:
+    if not isinstance(name, str) or not isinstance(value, str):
+        raise TypeError(f"header {name!r}: name and value must be str, got {value!r}; write str(...) or decode it")
+    if not _token(name):
+        raise ValueError(f"header {name!r}: the name must be a token: letters, digits and !#$%&'*+-.^_`|~")
+    if found := _control(value):
+        raise ValueError(
+            f"header {name!r}: {found[0]!r} at position {found.start()} of the value is a control character; "
+            "take line ends, NUL and the like out, or percent-encode the value"
+        )
+    try:
+        return name.lower().encode("ascii"), value.strip(_WHITESPACE).encode("latin-1")
+    except UnicodeEncodeError as exc:
+        raise ValueError(
+            f"header {name!r}: {value[exc.start : exc.start + 1]!r} in the value is not latin-1; percent-encode the "
+            "value (urllib.parse.quote)"
+        ) from None
+
+
+def find_header(raw: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes | None:
+    """Find the first value of the header `name`, given in lower case; names in `raw` may have any case."""
+    size = len(name)
+    for key, value in raw:
+        if len(key) == size and (key == name or key.lower() == name):
+            return value
+    return None
+
+
+def _name(key: object) -> bytes | None:
+    """The bytes to look for; None for what can be no header's name."""
+    try:
+        return _names[key]  # type: ignore[index]
+    except (KeyError, TypeError):
+        pass
+    if not isinstance(key, str) or not key.isascii():
+        return None
+    if len(_names) >= _REMEMBERED:
+        _names.clear()
+    name = _names[key] = key.encode("ascii").lower()
+    return name
+
+
+class Headers(Mapping[str, str]):
+    """Read headers without regard to case; text is latin-1. A name that was sent twice gives its first value.
+
+    Made from one of: `headers` (text, checked like `encode_header`), `raw` (pairs of bytes, kept, not copied),
+    `scope` (its "headers").
+    """
+
+    __slots__ = ("_index", "_list")
+
+    def __init__(
+        self,
+        headers: Mapping[str, str] | None = None,
+        raw: RawHeaders | None = None,
+        scope: Scope | None = None,
+    ) -> None:
+        self._index: dict[bytes, int] | None = None
+        self._list: RawHeaders
+        if scope is not None:
+            if headers is not None or raw is not None:
+                raise TypeError("headers come from one place: give headers=, raw= or scope=, not two of them")
+            self._list = self._from_scope(scope)
+        elif raw is not None:
+            if headers is not None:
+                raise TypeError("headers come from one place: give headers=, raw= or scope=, not two of them")
+            self._list = raw
+        else:
+            self._list = [] if headers is None else [encode_header(*item) for item in headers.items()]
+
+    def _from_scope(self, scope: Scope) -> RawHeaders:
+        found = scope.get("headers") or []
+        return found if type(found) is list else list(found)  # pyright: ignore[reportUnknownVariableType]
+
+    @property
+    def raw(self) -> RawHeaders:
+        """The pairs of bytes themselves, not a copy."""
+        return self._list
+
+    def keys(self) -> list[str]:  # type: ignore[override]
+        """List the names in lower case, in order, repeated ones repeatedly."""
+        rows = self._list
+        if len(rows) > _INDEX_ABOVE:
+            self._remember_positions()
+        return [key.lower().decode("latin-1") for key, _ in rows]
+
+    def _remember_positions(self) -> None:
+        """Make the look-ups that follow in `dict(headers)` cost the same for each name, so that it is linear."""
+        index: dict[bytes, int] = {}
+        for position, (key, _) in enumerate(self._list):
+            index.setdefault(key.lower(), position)
+        self._index = index
+
+    def values(self) -> list[str]:  # type: ignore[override]
+        """List the values, in order."""
+        return [value.decode("latin-1") for _, value in self._list]
+
+    def items(self) -> list[tuple[str, str]]:  # type: ignore[override]
+        """List names (lower case) and values, in order, repeated names repeatedly."""
+        return [(key.lower().decode("latin-1"), value.decode("latin-1")) for key, value in self._list]
+
+    @overload
+    def get(self, key: str, /) -> str | None: ...
+    @overload
+    def get(self, key: str, /, default: str | T) -> str | T: ...
+    def get(self, key: str, /, default: str | T | None = None) -> str | T | None:
+        """Give the first value of a header, or the default."""
+        name = _name(key)
+        value = None if name is None else find_header(self._list, name)
+        return default if value is None else value.decode("latin-1")
+
+    def getlist(self, key: str) -> list[str]:
+        """List all values of a header, in order."""
+        name = _name(key)
+        return [value.decode("latin-1") for row, value in self._list if row.lower() == name]
+
+    def mutablecopy(self) -> MutableHeaders:
+        """Copy into headers that can be changed."""
+        return MutableHeaders(raw=self._list[:])
+
+    def __getitem__(self, key: str) -> str:
+        name = _name(key)
+        if name is None:
+            raise KeyError(key)
+        if self._index is not None and (position := self._index.get(name)) is not None:
+            return self._list[position][1].decode("latin-1")
+        value = find_header(self._list, name)
+        if value is None:
+            raise KeyError(key)
+        return value.decode("latin-1")
+
+    def __contains__(self, key: object) -> bool:
+        name = _name(key)
+        return name is not None and find_header(self._list, name) is not None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.keys())
+
+    def __len__(self) -> int:
+        return len(self._list)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Headers):
+            return NotImplemented
+        return sorted(self.items()) == sorted(other.items())
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        items = self.items()
+        plain = dict(items)
+        if len(plain) == len(items):
+            return f"{type(self).__name__}({plain!r})"
+        return f"{type(self).__name__}(raw={self._list!r})"
+
+
+class MutableHeaders(Headers):
+    """Headers that can be changed; whatever is set is checked like `encode_header`.
+
+    Works in place on a list given as `raw`. With `scope` (or a message) the list in there is replaced by a copy first,
+    so that a list shared between responses stays as it was.
+    """
+
+    __slots__ = ()
+
+    def _from_scope(self, scope: Scope) -> RawHeaders:
+        copy: RawHeaders = list(scope.get("headers") or ())
+        scope["headers"] = copy
+        return copy
+
+    def _remember_positions(self) -> None:
+        """Remember nothing: the list may change under us."""
+
+    def __setitem__(self, key: str, value: str) -> None:
+        pair = encode_header(key, value)
+        name, rows = pair[0], self._list
+        for position, row in enumerate(rows):
+            if row[0].lower() == name:
+                rows[position:] = [pair, *(later for later in rows[position + 1 :] if later[0].lower() != name)]
+                return
+        rows.append(pair)
+
+    def __delitem__(self, key: str) -> None:
+        """Take out every header of that name; none is no error."""
+        name = _name(key)
+        self._list[:] = [row for row in self._list if row[0].lower() != name]
+
+    def __ior__(self, other: Mapping[str, str]) -> MutableHeaders:
+        self.update(other)
+        return self
+
+    def __or__(self, other: Mapping[str, str]) -> MutableHeaders:
+        copy = self.mutablecopy()
+        copy.update(other)
+        return copy
+
+    def setdefault(self, key: str, value: str) -> str:
+        """Set a header unless it is there; give the value it has then."""
+        present = self.get(key)
+        if present is not None:
+            return present
+        self.append(key, value)
+        return value
+
+    def update(self, other: Mapping[str, str]) -> None:
+        """Set every header of a mapping."""
+        for key, value in other.items():
+            self[key] = value
+
+    def append(self, key: str, value: str) -> None:
+        """Add a header beside those of the same name."""
+        self._list.append(encode_header(key, value))
+
+    def add_vary_header(self, vary: str) -> None:
+        """Add a name to Vary, once; "*" takes the place of all (RFC 9110 section 12.5.5)."""
+        names = [name.strip() for line in self.getlist("vary") for name in line.split(",")]
+        known = {name.lower() for name in names}
+        names += [name.strip() for name in vary.split(",") if name.strip().lower() not in known]
+        self["vary"] = "*" if "*" in names else ", ".join(filter(None, names))
+
+
+def parse_options(value: str) -> tuple[str, dict[str, str]]:
+    """Split a media type or disposition from its parameters; both names in lower case, the first of a name counts.
+
+    Quoted strings are understood; in them a backslash escapes only a quote or itself, so that "C:\\dir" survives.
+    """
+    main, found, rest = value.partition(";")
+    options: dict[str, str] = {}
+    if found:
+        for part in rest.split(";") if '"' not in rest else _split_quoted(rest):
+            name, _, option = part.partition("=")
+            option = option.strip()
+            if option[:1] == '"':
+                option = _unescape(r"\1", option[1:-1] if len(option) > 1 and option[-1] == '"' else option[1:])
+            if name := name.strip().lower():
+                options.setdefault(name, option)
+    return main.strip().lower(), options
+
+
+def _split_quoted(text: str) -> list[str]:
+    """Split at the semicolons outside of quotes."""
+    parts: list[list[str]] = [[]]
+    for piece in _pieces(text):
+        if piece == ";":
+            parts.append([])
+        else:
+            parts[-1].append(piece)
+    return ["".join(part) for part in parts]
+
+
+def prefers_json(accept: bytes | None) -> bool:
+    """Tell whether JSON is asked for by name, and HTML is not asked for as much (RFC 9110 section 12.5.1).
+
+    `*/*` asks for nothing by name: a browser and a plain HTTP client get text, `application/json, */*` gets JSON.
+    """
+    if not accept or b"json" not in accept.lower():
+        return False
+    json = html = 0.0
+    for part in accept.decode("latin-1").lower().split(","):
+        media, _, parameters = part.partition(";")
+        media = media.strip()
+        if media == "application/json" or media.endswith("+json"):
+            json = max(json, _weight(parameters))
+        elif media == "text/html":
+            html = max(html, _weight(parameters))
+    return json > html
+
+
+def _weight(parameters: str) -> float:
+    """The q of a media range: 1 when there is none, 0 when it is no number from 0 to 1."""
+    for parameter in parameters.split(";"):
+        name, _, value = parameter.partition("=")
+        if name.strip() == "q":
+            return float(value) if _quality(value := value.strip()) else 0.0
+    return 1.0
