@@ -10,11 +10,11 @@ import sys
 import types
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterable, Iterator
 from functools import partial
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar, cast
 
 import anyio
 
-__all__ = ["Stepper", "await_within", "iterate_in_threadpool", "on_asyncio", "run_in_threadpool", "spawn"]
+__all__ = ["Stepper", "await_within", "current_loop", "iterate_in_threadpool", "on_asyncio", "run_in_threadpool", "spawn"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -38,6 +38,17 @@ async def iterate_in_threadpool(iterable: Iterable[T]) -> AsyncIterator[T]:
         if item is _END:
             return
         yield item
+
+
+def current_loop() -> object | None:
+    """Return the event loop that runs in this thread (of trio: its token), or None."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        trio = sys.modules.get("trio")
+        if trio is None or not trio.lowlevel.in_trio_run():
+            return None
+        return cast(object, trio.lowlevel.current_trio_token())
 
 
 def on_asyncio() -> bool:
