@@ -28,7 +28,7 @@ find_python() {
 
 # make_venv PYTHON FOLDER
 make_venv() {
-    if [ -x "$2/bin/python" ] && python_is_supported "$2/bin/python" && "$2/bin/python" -m pip --version >/dev/null 2>&1; then
+    if [ -x "$2/bin/python" ] && python_is_supported "$2/bin/python" && "$2/bin/python" -c 'import pip' >/dev/null 2>&1; then
         return 0
     fi
     say "making a virtual environment in $2 with $1 ($(python_version "$1"))"

@@ -61,7 +61,7 @@ def _new_asyncio_loop() -> asyncio.AbstractEventLoop:
     params=[
         pytest.param(("asyncio", {"debug": True, "loop_factory": _new_asyncio_loop}), id="asyncio"),
         pytest.param(("trio", {"instruments": [_trio_steps]}), id="trio"),
-    ]
+    ],
 )
 def anyio_backend(request: pytest.FixtureRequest) -> Any:
     """Run the test on asyncio, then on trio."""
