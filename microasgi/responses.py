@@ -1,0 +1,359 @@
+"""Responses: what goes back, and how it is sent so that every server accepts it.
+
+The law of this file: only legal messages leave it. `bytes` bodies, a real list of lower-case header pairs, exact
+content-length, no body where RFC 9110 allows none, and always a final body message unless the stream broke.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any, ClassVar, Final, Literal, TypeAlias
+from urllib.parse import quote
+
+import anyio
+
+from microasgi.concurrency import iterate_in_threadpool, on_asyncio
+from microasgi.cookies import format_cookie
+from microasgi.headers import MutableHeaders, encode_header
+from microasgi.serialization import encode_json
+from microasgi.types import RawHeaders, Receive, Scope, Send
+
+__all__ = [
+    "Content",
+    "HTMLResponse",
+    "JSONResponse",
+    "PlainTextResponse",
+    "RedirectResponse",
+    "Response",
+    "StreamingResponse",
+]
+
+Content: TypeAlias = Iterable[str | bytes | memoryview] | AsyncIterable[str | bytes | memoryview]
+_Background: TypeAlias = Callable[[], Awaitable[None]]
+
+# Prepared, because nearly every response has one of each.
+_LENGTHS: Final = [(b"content-length", str(length).encode()) for length in range(2048)]
+_TYPES: Final[dict[str, tuple[bytes, bytes]]] = {}
+
+
+def _length(size: int) -> tuple[bytes, bytes]:
+    return _LENGTHS[size] if size < 2048 else (b"content-length", str(size).encode())
+
+
+def _type(media_type: str, charset: str) -> tuple[bytes, bytes]:
+    if media_type.startswith("text/") and "charset=" not in media_type.lower():
+        media_type = f"{media_type}; charset={charset}"
+    return encode_header("content-type", media_type)
+
+
+def _has_no_body(status: int) -> bool:
+    """Tell whether RFC 9110 section 6.4.1 forbids content with this status."""
+    return status in {204, 304} or status < 200
+
+
+class Response:
+    """A whole response: status, headers, body, and what to run after it was sent. Also an ASGI application.
+
+    `content` is bytes or text; `headers` are validated (ValueError for line ends and the like); `media_type` is
+    completed with the charset for text types. It may be sent more than once.
+    """
+
+    media_type: str | None = None
+    charset: ClassVar[str] = "utf-8"
+    sends_itself: ClassVar[bool] = False
+    """True for a class that overrides `__call__`: the dispatcher then calls it instead of sending `body`."""
+    _headers: MutableHeaders | None = None
+
+    def __init_subclass__(cls) -> None:
+        cls.sends_itself = cls.__call__ is not Response.__call__
+
+    def __init__(
+        self,
+        content: Any = None,
+        status_code: int = 200,
+        headers: Mapping[str, str] | None = None,
+        media_type: str | None = None,
+        background: _Background | None = None,
+    ) -> None:
+        if status_code.__class__ is not int:
+            status_code = int(status_code)
+        self.status_code: int = status_code
+        self.background = background
+        if media_type is not None:
+            self.media_type = media_type
+        body = b"" if status_code < 200 or status_code in {204, 304} else self.render(content)
+        self._body = body
+        self.raw_headers: RawHeaders = self._start_headers(headers, len(body))
+
+    def _start_headers(self, headers: Mapping[str, str] | None, size: int | None) -> RawHeaders:
+        raw = [encode_header(name, value) for name, value in headers.items()] if headers else []
+        given = {name for name, _ in raw} if raw else raw
+        if b"transfer-encoding" in given:
+            raise ValueError("transfer-encoding is the server's to set (ASGI HTTP): leave it out")
+        if size is not None and b"content-length" not in given and not _has_no_body(self.status_code):
+            raw.append(_length(size))
+        media_type = self.media_type
+        if media_type is not None and b"content-type" not in given:
+            pair = _TYPES.get(media_type)
+            if pair is None:
+                pair = _TYPES[media_type] = _type(media_type, self.charset)
+                if len(_TYPES) > 256:
+                    _TYPES.clear()
+            raw.append(pair)
+        return raw
+
+    def render(self, content: Any) -> bytes:
+        """Return the body for the content; a subclass may override it."""
+        if content is None:
+            return b""
+        if isinstance(content, bytes):
+            return content
+        if isinstance(content, str):
+            return content.encode(self.charset)
+        if isinstance(content, (memoryview, bytearray)):
+            return bytes(content)
+        raise TypeError(f"{type(self).__name__} sends text or bytes, not {type(content).__name__}: try JSONResponse")
+
+    @property
+    def body(self) -> bytes:
+        """The body; setting it corrects the content-length."""
+        return self._body
+
+    @body.setter
+    def body(self, body: bytes) -> None:
+        self._body = body
+        self.headers["content-length"] = str(len(body))
+
+    @property
+    def headers(self) -> MutableHeaders:
+        """The headers, to be changed in place."""
+        if self._headers is None:
+            self._headers = MutableHeaders(raw=self.raw_headers)
+        return self._headers
+
+    def set_cookie(
+        self,
+        key: str,
+        value: str = "",
+        max_age: int | None = None,
+        expires: datetime | str | int | None = None,
+        path: str | None = "/",
+        domain: str | None = None,
+        secure: bool = False,
+        httponly: bool = False,
+        samesite: Literal["lax", "strict", "none"] | None = "lax",
+        partitioned: bool = False,
+    ) -> None:
+        """Add a `Set-Cookie` header (RFC 6265bis section 4.1); ValueError for what a cookie cannot hold.
+
+        `max_age` is in seconds; `expires` is a moment, text, or seconds from now.
+        """
+        cookie = format_cookie(
+            key,
+            value,
+            max_age=max_age,
+            expires=expires,
+            path=path,
+            domain=domain,
+            secure=secure,
+            httponly=httponly,
+            samesite=samesite,
+            partitioned=partitioned,
+        )
+        self.raw_headers.append((b"set-cookie", cookie.encode("latin-1")))
+
+    def delete_cookie(
+        self,
+        key: str,
+        path: str = "/",
+        domain: str | None = None,
+        secure: bool = False,
+        httponly: bool = False,
+        samesite: Literal["lax", "strict", "none"] | None = "lax",
+        partitioned: bool = False,
+    ) -> None:
+        """Make the browser forget a cookie; path and domain must be those it was set with."""
+        self.set_cookie(key, "", 0, 0, path, domain, secure, httponly, samesite, partitioned)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the response (ASGI HTTP: response start, response body), then run `background`."""
+        prefix = _prefix(scope)
+        await send({"type": f"{prefix}.start", "status": self.status_code, "headers": list(self.raw_headers)})
+        body = b"" if scope.get("method") == "HEAD" else self._body
+        await send({"type": f"{prefix}.body", "body": body})
+        if self.background is not None:
+            await self.background()
+
+
+def _prefix(scope: Scope) -> str:
+    """Return the message type's beginning: on a socket, a response denies the handshake."""
+    return "websocket.http.response" if scope["type"] == "websocket" else "http.response"
+
+
+class PlainTextResponse(Response):
+    """Text, as text/plain in UTF-8."""
+
+    media_type = "text/plain"
+
+
+class HTMLResponse(Response):
+    """Text, as text/html in UTF-8. It is sent as it is: escape what users wrote."""
+
+    media_type = "text/html"
+
+
+class JSONResponse(Response):
+    """A value as JSON (RFC 8259), compact, in UTF-8; see `encode_json` for what it takes."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        """Return the JSON text."""
+        return encode_json(content)
+
+
+class RedirectResponse(Response):
+    """Send the client to another URL; 307 keeps the method, 303 makes it GET (RFC 9110 section 15.4)."""
+
+    def __init__(
+        self,
+        url: object,
+        status_code: int = 307,
+        headers: Mapping[str, str] | None = None,
+        background: _Background | None = None,
+    ) -> None:
+        super().__init__(b"", status_code, headers, None, background)
+        self.headers["location"] = quote(str(url), safe=":/%#?=@[]!$&'()*+,;~")
+
+
+class StreamingResponse(Response):
+    """A body in chunks, from an iterable (in worker threads) or an async iterable, sent as they come.
+
+    When the client leaves, the iteration is cancelled and its clean-up runs. An error while streaming ends the
+    connection, so that a cut body is never taken for a whole one.
+    """
+
+    body_iterator: AsyncIterator[str | bytes | memoryview]
+
+    def __init__(
+        self,
+        content: Content,
+        status_code: int = 200,
+        headers: Mapping[str, str] | None = None,
+        media_type: str | None = None,
+        background: _Background | None = None,
+    ) -> None:
+        self.status_code = status_code
+        self.background = background
+        if media_type is not None:
+            self.media_type = media_type
+        self._body = b""
+        self.raw_headers = self._start_headers(headers, None)
+        if isinstance(content, AsyncIterable):
+            self.body_iterator = content.__aiter__()
+        else:
+            self.body_iterator = iterate_in_threadpool(content)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the chunks until the iterator ends or the client leaves, then run `background`."""
+        try:
+            if scope.get("method") == "HEAD" or _has_no_body(self.status_code):
+                await Response.__call__(_bare(self), scope, receive, send)
+            elif not on_asyncio():
+                await self._send_with_group(scope, receive, send)
+            else:
+                await self._send_with_watcher(scope, receive, send)
+        finally:
+            close = getattr(self.body_iterator, "aclose", None)
+            if close is not None:
+                await close()
+        if self.background is not None:
+            await self.background()
+
+    async def _send_all(self, scope: Scope, send: Send) -> None:
+        prefix = _prefix(scope)
+        await send({"type": f"{prefix}.start", "status": self.status_code, "headers": list(self.raw_headers)})
+        kind, charset = f"{prefix}.body", self.charset
+        async for chunk in self.body_iterator:
+            body = chunk if chunk.__class__ is bytes else _as_bytes(chunk, charset)
+            await send({"type": kind, "body": body, "more_body": True})
+        await send({"type": kind, "body": b"", "more_body": False})
+
+    async def _send_with_watcher(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Watch for the disconnect in a task that only comes to life when the stream has to wait."""
+        loop = asyncio.get_running_loop()
+        watcher = _Watcher(receive, loop.create_task, asyncio.current_task())
+        starting = loop.call_soon(watcher.start)
+        try:
+            await self._send_all(scope, send)
+        except asyncio.CancelledError:
+            if not watcher.take_back():
+                raise
+        finally:
+            starting.cancel()
+            watcher.stop()
+
+    async def _send_with_group(self, scope: Scope, receive: Receive, send: Send) -> None:
+        failure: Exception | None = None
+        async with anyio.create_task_group() as group:
+            group.start_soon(_cancel_on_disconnect, receive, group.cancel_scope)
+            try:
+                await self._send_all(scope, send)
+            except Exception as error:  # raised below, where no task group wraps it
+                failure = error
+            group.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+
+
+class _Watcher:
+    """Cancels the streaming task when the client leaves."""
+
+    def __init__(self, receive: Receive, create_task: Callable[..., Any], streaming: asyncio.Task[Any] | None) -> None:
+        self._receive, self._create_task, self._streaming = receive, create_task, streaming
+        self._task: asyncio.Task[None] | None = None
+        self._cancelled = False
+
+    def start(self) -> None:
+        self._task = self._create_task(self._watch())
+
+    def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    def take_back(self) -> bool:
+        """Tell whether the cancellation was the watcher's and only its, and make it undone."""
+        return self._cancelled and self._streaming is not None and self._streaming.uncancel() == 0
+
+    async def _watch(self) -> None:
+        await _disconnect(self._receive)
+        if self._streaming is not None:
+            self._cancelled = True
+            self._streaming.cancel()
+
+
+async def _cancel_on_disconnect(receive: Receive, scope: anyio.CancelScope) -> None:
+    await _disconnect(receive)
+    scope.cancel()
+
+
+async def _disconnect(receive: Receive) -> None:
+    while (await receive())["type"] not in {"http.disconnect", "websocket.disconnect"}:
+        pass
+
+
+def _bare(response: Response) -> Response:
+    """Return the response without its content and without its background, which its sender runs itself."""
+    bare = Response(status_code=response.status_code)
+    bare.raw_headers = response.raw_headers
+    return bare
+
+
+def _as_bytes(chunk: object, charset: str) -> bytes:
+    if isinstance(chunk, str):
+        return chunk.encode(charset)
+    if isinstance(chunk, (bytes, bytearray, memoryview)):
+        return bytes(chunk)
+    raise TypeError(f"a stream sends text or bytes, not {type(chunk).__name__}: {chunk!r:.80}")
