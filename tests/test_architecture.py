@@ -23,7 +23,7 @@ PACKAGE = Path(__file__).parents[1] / "microasgi"
 # Floor 0 is the ground. The floor of a module is its place in this list.
 FLOORS: list[set[str]] = [
     {"exceptions", "types"},
-    {"concurrency", "cookies", "headers", "multidict", "multipart", "paths", "serialization", "urls"},
+    {"concurrency", "cookies", "headers", "multidict", "multipart", "paths", "serialization", "spool", "urls"},
     {"background", "connection", "forms", "lifespan", "stack", "table"},
     {"requests", "responses", "websockets"},
     {"endpoints", "errors"},
@@ -47,6 +47,8 @@ ROOMS: dict[str, set[str]] = {
 ROOM_IMPORTS_ROOM = {("openapi", "typed")}
 
 EVERYWHERE = {"anyio"}
+# Type checkers bring it along, so a block under TYPE_CHECKING may use it though nobody installs it.
+FOR_TYPE_CHECKERS = {"typing_extensions"}
 CORE_LEAVES: dict[str, set[str]] = {"multipart": {"python_multipart"}}
 # The pure ground: floors without coroutines, but for these.
 PURE_FLOORS = (0, 1)
@@ -129,8 +131,15 @@ class Module:
 
     @property
     def third_party(self) -> set[str]:
+        typing_only = {
+            name
+            for block in ast.walk(self.tree)
+            if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
+            for statement in block.body
+            for name in self._imported_by(statement)
+        }
         tops = {name.split(".")[0] for name in self.imports}
-        return tops - sys.stdlib_module_names - {"microasgi"}
+        return tops - sys.stdlib_module_names - {"microasgi"} - (FOR_TYPE_CHECKERS & typing_only)
 
     def functions(self) -> Iterator[tuple[str, FunctionNode]]:
         yield from functions_in(self.tree, self.name)
@@ -353,6 +362,8 @@ Check = Callable[[Module], None]
         ("testing/client.py", "from ..typed.models import Model", test_rooms_do_not_import_each_other),
         ("testing/client.py", "import microasgi.openapi", test_rooms_do_not_import_each_other),
         ("requests.py", "def f():\n    import httpx", test_core_needs_the_standard_library_and_anyio),
+        ("requests.py", "if TYPE_CHECKING:\n    import httpx", test_core_needs_the_standard_library_and_anyio),
+        ("requests.py", "import typing_extensions", test_core_needs_the_standard_library_and_anyio),
         ("testing/client.py", "import jinja2", test_a_room_imports_its_own_packages_only),
         ("urls.py", "async def f(): ...", test_the_ground_floors_have_no_coroutines),
         ("shop.py", "", test_a_core_module_has_a_floor),
@@ -382,6 +393,7 @@ def test_the_house_notices(path: str, source: str, check: Check) -> None:
         ),
         ("openapi/document.py", "from microasgi.typed import x", test_rooms_do_not_import_each_other),
         ("testing/client.py", "from .lint import x\nfrom ..types import Scope", test_rooms_do_not_import_each_other),
+        ("urls.py", "if TYPE_CHECKING:\n    import typing_extensions", test_core_needs_the_standard_library_and_anyio),
         ("multipart.py", "def f():\n    import python_multipart", test_core_needs_the_standard_library_and_anyio),
         ("urls.py", "def f():\n" + "    x = 1\n" * 39, test_functions_stay_short),
         ("urls.py", 'def f():\n    """a\n\n    b"""\n' + "    x = 1\n" * 39, test_functions_stay_short),
