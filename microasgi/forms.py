@@ -1,0 +1,299 @@
+"""What a form posts: its fields and its files, all at once or part by part.
+
+Law: nothing here waits for a disk on the event loop, and no temporary file outlives an error.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from io import BytesIO
+from typing import BinaryIO, Final, ParamSpec, TypeVar
+
+from microasgi.concurrency import run_in_threadpool
+from microasgi.exceptions import HTTPException
+from microasgi.headers import Headers, parse_options
+from microasgi.multidict import ImmutableMultiDict
+from microasgi.multipart import Event, FormLimits, MultipartReader, PartHead, decode_text, pick_codec
+from microasgi.spool import Spool, close_all, make_safe_filename
+from microasgi.urls import parse_query
+
+__all__ = ["FormData", "FormLimits", "Part", "UploadFile", "iter_parts", "parse_form"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+# As much of one chunk is parsed at a time, so that what is made of it stays small.
+_PIECE: Final = 1024 * 1024
+_URLENCODED: Final = "application/x-www-form-urlencoded"
+
+_HIGH_BYTE: Final = re.compile(r"%([89A-Fa-f][0-9A-Fa-f])")
+
+
+class UploadFile:
+    """One uploaded file: `filename` and `headers` as they were sent, its bytes in `file`.
+
+    The methods run in a worker thread unless the bytes are in memory (a `BytesIO`).
+    """
+
+    def __init__(
+        self,
+        file: BinaryIO,
+        *,
+        size: int | None = None,
+        filename: str | None = None,
+        headers: Headers | None = None,
+    ) -> None:
+        self.file = file
+        self.size = size
+        self.filename = filename
+        self.headers = Headers() if headers is None else headers
+
+    @property
+    def content_type(self) -> str | None:
+        """Return the content-type that the client claims."""
+        return self.headers.get("content-type")
+
+    @property
+    def safe_filename(self) -> str:
+        """Return a name to store it under: no path, no device, no control character; "file" when nothing is left."""
+        return make_safe_filename(self.filename or "")
+
+    async def read(self, size: int = -1) -> bytes:
+        """Read up to `size` bytes from where the file stands, all of them with -1."""
+        return await self._run(self.file.read, size)
+
+    async def write(self, data: bytes) -> None:
+        """Write at where the file stands."""
+        if self.size is not None:
+            self.size += len(data)
+        await self._run(self.file.write, data)
+
+    async def seek(self, offset: int) -> None:
+        """Go to an offset from the start."""
+        await self._run(self.file.seek, offset)
+
+    async def close(self) -> None:
+        """Close the file, which deletes it if it is a temporary one."""
+        await self._run(self.file.close)
+
+    async def _run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        if isinstance(self.file, BytesIO):
+            return function(*args, **kwargs)
+        return await run_in_threadpool(function, *args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"UploadFile(filename={self.filename!r}, size={self.size!r}, headers={self.headers!r})"
+
+
+class FormData(ImmutableMultiDict[str, str | UploadFile]):
+    """The fields and files of a form, in the order they were sent. `close` it when it has files."""
+
+    __slots__ = ()
+
+    async def close(self) -> None:
+        """Close every file; the temporary ones are deleted."""
+        files = [value.file for _, value in self.multi_items() if isinstance(value, UploadFile)]
+        if all(isinstance(file, BytesIO) for file in files):
+            close_all(files)
+        else:
+            await run_in_threadpool(close_all, files)
+
+
+class Part:
+    """One part of a multipart form, while it arrives. `async for` over it, or `stream()`, gives its bytes.
+
+    What has not been read when the next part is asked for is skipped.
+    """
+
+    __slots__ = ("_codec", "_ended", "_limits", "_parts", "_size", "filename", "headers", "name")
+
+    def __init__(self, parts: _Parts, head: PartHead, limits: FormLimits, codec: str) -> None:
+        self.name = head.name
+        self.filename = head.filename
+        self.headers = Headers(raw=head.headers)
+        self._parts = parts
+        self._limits = limits
+        self._codec = codec
+        self._size = 0
+        self._ended = False
+
+    @property
+    def content_type(self) -> str | None:
+        """Return the content-type that the client claims."""
+        return self.headers.get("content-type")
+
+    def stream(self) -> AsyncIterator[bytes]:
+        """Return an iterator over the bytes that have not been read; a file above `max_file_size` raises 413."""
+        return self
+
+    async def read(self, limit: int | None = None) -> bytes:
+        """Read the rest of the part; more than `limit` bytes (default: `max_field_size`) raise 413."""
+        limit = self._limits.max_field_size if limit is None else limit
+        body = bytearray()
+        async for data in self:
+            if len(body) + len(data) > limit:
+                raise HTTPException(413, f"A part of the form is larger than {limit} bytes.")
+            body += data
+        return bytes(body)
+
+    async def text(self, limit: int | None = None) -> str:
+        """Read the rest of the part as text, by its charset: utf-8, us-ascii or iso-8859-1, anything else is 400."""
+        codec = self._codec
+        if content_type := self.content_type:
+            codec = pick_codec(parse_options(content_type)[1], codec, 400)
+        return decode_text(await self.read(limit), codec)
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        data = b"" if self._ended else await self._parts.read(self)
+        if not data:
+            self._ended = True
+            raise StopAsyncIteration
+        self._size += len(data)
+        limit = self._limits.max_file_size
+        if limit is not None and self._size > limit and self.filename is not None:
+            raise HTTPException(413, f"A file of the form is larger than {limit} bytes.")
+        return data
+
+
+class _Parts:
+    """The parts of one body, one after the other."""
+
+    def __init__(self, params: dict[str, str], stream: AsyncIterator[bytes], limits: FormLimits) -> None:
+        self._reader = MultipartReader(params.get("boundary", ""), limits)
+        self._codec = pick_codec(params, "utf-8", 415)
+        self._stream = stream
+        self._limits = limits
+        self._chunk = b""
+        self._position = 0
+        self._events: deque[Event] = deque()
+        self._current: Part | None = None
+
+    def __aiter__(self) -> AsyncIterator[Part]:
+        return self
+
+    async def __anext__(self) -> Part:
+        self._current = None
+        while (event := await self._next_event()) is not None:
+            if isinstance(event, PartHead):
+                self._current = Part(self, event, self._limits, self._codec)
+                return self._current
+        raise StopAsyncIteration
+
+    async def read(self, part: Part) -> bytes:
+        """Return the next bytes of the part, none at its end."""
+        if self._current is not part:
+            raise RuntimeError("A part of a form is read before the next part is asked for: its bytes are gone.")
+        event = await self._next_event()
+        return event if isinstance(event, bytes) else b""
+
+    async def _next_event(self) -> Event | None:
+        """Return the next event, None at the end of a complete body. All of the stream is read."""
+        while not self._events:
+            if self._position >= len(self._chunk):
+                try:
+                    self._chunk = await anext(self._stream)
+                except StopAsyncIteration:
+                    self._reader.finish()
+                    return None
+                self._position = 0
+            piece = self._chunk[self._position : self._position + _PIECE]
+            self._position += _PIECE
+            self._events.extend(self._reader.feed(piece))
+        return self._events.popleft()
+
+
+def iter_parts(content_type: str, stream: AsyncIterator[bytes], limits: FormLimits) -> AsyncIterator[Part]:
+    """Iterate over the parts of a multipart/form-data body while it arrives; each is read before the next.
+
+    Raises HTTPException: 415 for another media type, 400 for a malformed or truncated body, 413 for too many parts.
+    """
+    media_type, params = parse_options(content_type)
+    if media_type != "multipart/form-data":
+        raise HTTPException(415, "This needs a form sent as multipart/form-data.")
+    return _Parts(params, stream, limits)
+
+
+async def parse_form(content_type: str, stream: AsyncIterator[bytes], limits: FormLimits) -> FormData:
+    """Read a whole form, urlencoded or multipart (RFC 7578); empty, with nothing read, for any other media type.
+
+    Raises HTTPException: 400 malformed or truncated, 413 above a limit, 415 for a charset other than UTF-8, US-ASCII
+    and ISO-8859-1.
+    """
+    if content_type == _URLENCODED:
+        return await _parse_urlencoded("utf-8", stream, limits)
+    media_type, params = parse_options(content_type)
+    if media_type == _URLENCODED:
+        return await _parse_urlencoded(pick_codec(params, "utf-8", 415), stream, limits)
+    if media_type == "multipart/form-data":
+        return await _parse_multipart(_Parts(params, stream, limits), limits)
+    return FormData()
+
+
+async def _parse_urlencoded(codec: str, stream: AsyncIterator[bytes], limits: FormLimits) -> FormData:
+    body = bytearray()
+    async for chunk in stream:
+        body += chunk
+        if len(body) > limits.max_form_memory:
+            raise HTTPException(413, f"The form is larger than {limits.max_form_memory} bytes.")
+    text = decode_text(body, codec)
+    if codec == "latin-1":
+        text = _HIGH_BYTE.sub(lambda found: chr(int(found[1], 16)), text)
+    separators = text.count("&")
+    if separators >= limits.max_fields:
+        raise HTTPException(413, f"The form has more than {limits.max_fields} fields.")
+    pairs = parse_query(text, separators + 1, len(text))
+    if len(body) > limits.max_field_size:
+        for _, value in pairs:
+            if len(value.encode()) > limits.max_field_size:
+                raise HTTPException(413, f"A field of the form is larger than {limits.max_field_size} bytes.")
+    return FormData(pairs)
+
+
+async def _parse_multipart(parts: _Parts, limits: FormLimits) -> FormData:
+    items: list[tuple[str, str | UploadFile]] = []
+    spools: list[Spool] = []
+    memory = 0
+    try:
+        async for part in parts:
+            if part.filename is not None:
+                spools.append(Spool(limits.spool_size))
+                items.append((part.name, await _receive(part, spools[-1])))
+                continue
+            text = await part.text()
+            memory += len(part.name.encode()) + len(text.encode())
+            if memory > limits.max_form_memory:
+                raise HTTPException(413, f"The fields of the form are larger than {limits.max_form_memory} bytes.")
+            items.append((part.name, text))
+    except GeneratorExit:  # the loop has gone, nothing can be awaited any more
+        close_all(spools)
+        raise
+    except BaseException:
+        await _discard(spools)
+        raise
+    return FormData(items)
+
+
+async def _receive(part: Part, spool: Spool) -> UploadFile:
+    """Write a part to its spool; only what goes to the disk leaves the loop."""
+    async for data in part:
+        if spool.add(data):
+            await run_in_threadpool(spool.flush)
+    file = spool.finish() if spool.file is None else await run_in_threadpool(spool.finish)
+    return UploadFile(file, size=spool.size, filename=part.filename, headers=part.headers)
+
+
+async def _discard(spools: list[Spool]) -> None:
+    """Close and delete all files, also in a task that is being cancelled."""
+    if not any(spool.on_disk for spool in spools):
+        close_all(spools)
+        return
+    from anyio import CancelScope, CapacityLimiter
+    from anyio.to_thread import run_sync
+
+    with CancelScope(shield=True):  # a limiter of its own: other work in threads cannot hold this up
+        await run_sync(close_all, spools, limiter=CapacityLimiter(1))
