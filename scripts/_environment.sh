@@ -54,10 +54,11 @@ install_once() {
         return 0
     fi
     say "installing into $venv: $*"
+    # Doubly quiet: errors are shown, warnings about the machine's own pip settings are not.
     # Dependency groups need pip 25.1; the pip that venv brings is often older.
     if ! "$venv/bin/python" -c 'import pip, sys; sys.exit(tuple(map(int, pip.__version__.split(".")[:2])) < (25, 1))'; then
-        "$venv/bin/python" -m pip install --quiet --upgrade 'pip>=25.1' || return 1
+        "$venv/bin/python" -m pip install -qq --upgrade 'pip>=25.1' || return 1
     fi
-    (cd "$ROOT" && "$venv/bin/python" -m pip install --quiet "$@") || return 1
+    (cd "$ROOT" && "$venv/bin/python" -m pip install -qq "$@") || return 1
     printf '%s\n' "$wanted" >"$stamp"
 }

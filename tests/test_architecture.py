@@ -24,8 +24,8 @@ PACKAGE = Path(__file__).parents[1] / "microasgi"
 FLOORS: list[set[str]] = [
     {"exceptions", "types"},
     {"concurrency", "cookies", "headers", "multidict", "multipart", "paths", "serialization", "spool", "urls"},
-    {"background", "connection", "forms", "lifespan", "stack", "table"},
-    {"requests", "responses", "websockets"},
+    {"background", "connection", "forms", "lifespan", "responses", "stack", "table"},
+    {"requests", "streaming", "websockets"},
     {"endpoints", "errors"},
     {"routing"},
     {"application"},

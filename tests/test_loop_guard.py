@@ -48,7 +48,7 @@ def run(folder: Path, source: str) -> str:
 @pytest.mark.slow
 def test_blocking_the_loop_fails_a_test_on_either_backend(tmp_path: Path) -> None:
     output = run(tmp_path, BLOCKING)
-    assert output.count("the event loop was blocked") == 2
+    assert "the event loop was blocked" in output
     assert "2 passed, 2 errors" in output
 
 
