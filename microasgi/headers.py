@@ -7,8 +7,8 @@ RFC 9110 section 5 does not allow.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from typing import TypeVar, overload
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeVar, overload
 
 from microasgi.types import RawHeaders, Scope
 
@@ -18,13 +18,13 @@ T = TypeVar("T")
 
 _WHITESPACE = " \t"
 _REMEMBERED = 1024  # pairs, and names; the memory is emptied when it is full
-_REMEMBERED_LENGTH = 128  # longer values are mostly used once: cookies, links, policies with a nonce
+_REMEMBERED_LENGTH = 128  # longer ones are mostly used once: cookies, links, policies with a nonce
 _INDEX_ABOVE = 32  # headers; below, scanning for each name is cheaper than an index
 
 _token = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
 _control = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]").search
 _quality = re.compile(r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?").fullmatch
-_pieces = re.compile(r'"(?:[^"\\]|\\.)*+"?|[^";]+|;', re.DOTALL).findall
+_options = re.compile(r'(?:[^";]++|"(?:[^"\\]|\\.)*+"?)++', re.DOTALL).findall
 _unescape = re.compile(r'\\(["\\])').sub
 
 _pairs: dict[tuple[str, str], tuple[bytes, bytes]] = {}
@@ -42,7 +42,7 @@ def encode_header(name: str, value: str) -> tuple[bytes, bytes]:
     except (KeyError, TypeError):  # TypeError: an unhashable value, which is refused below
         pass
     pair = _encode(name, value)
-    if len(value) <= _REMEMBERED_LENGTH:
+    if len(name) + len(value) <= _REMEMBERED_LENGTH:
         if len(_pairs) >= _REMEMBERED:
             _pairs.clear()
         _pairs[name, value] = pair
@@ -68,26 +68,30 @@ def _encode(name: object, value: object) -> tuple[bytes, bytes]:
         ) from None
 
 
-def find_header(raw: Iterable[tuple[bytes, bytes]], name: bytes) -> bytes | None:
-    """Find the first value of the header `name`, given in lower case; names in `raw` may have any case."""
-    size = len(name)
+def find_header(raw: Sequence[tuple[bytes, bytes]], name: bytes) -> bytes | None:
+    """Find the first value of the header `name`, given in lower case; names in `raw` may have any case.
+
+    Where one name comes in several spellings, the lower-case one goes first.
+    """
     for key, value in raw:
-        if len(key) == size and (key == name or key.lower() == name):
+        if key == name:
+            return value
+    size = len(name)  # servers give lower case: a hit costs one bare loop, only a miss comes here
+    for key, value in raw:
+        if len(key) == size and key.lower() == name:
             return value
     return None
 
 
-def _name(key: object) -> bytes | None:
-    """The bytes to look for; None for what can be no header's name."""
-    try:
-        return _names[key]  # type: ignore[index]
-    except (KeyError, TypeError):
-        pass
-    if not isinstance(key, str) or not key.isascii():
-        return None
-    if len(_names) >= _REMEMBERED:
-        _names.clear()
-    name = _names[key] = key.encode("ascii").lower()
+def _name(key: Any) -> bytes:
+    """The bytes to look for; nothing, which no header is called, for what is no text."""
+    name = _names.get(key)
+    if name is None:
+        name = key.encode("latin-1", "backslashreplace").lower() if isinstance(key, str) else b""
+        if len(name) <= _REMEMBERED_LENGTH:
+            if len(_names) >= _REMEMBERED:
+                _names.clear()
+            _names[key] = name
     return name
 
 
@@ -101,27 +105,20 @@ class Headers(Mapping[str, str]):
     __slots__ = ("_index", "_list")
 
     def __init__(
-        self,
-        headers: Mapping[str, str] | None = None,
-        raw: RawHeaders | None = None,
-        scope: Scope | None = None,
+        self, headers: Mapping[str, str] | None = None, raw: RawHeaders | None = None, scope: Scope | None = None
     ) -> None:
-        self._index: dict[bytes, int] | None = None
-        self._list: RawHeaders
+        if (headers is not None) + (raw is not None) + (scope is not None) > 1:
+            raise TypeError("headers come from one place: give headers=, raw= or scope=, not two of them")
+        self._index: dict[bytes, int] = {}
         if scope is not None:
-            if headers is not None or raw is not None:
-                raise TypeError("headers come from one place: give headers=, raw= or scope=, not two of them")
-            self._list = self._from_scope(scope)
-        elif raw is not None:
-            if headers is not None:
-                raise TypeError("headers come from one place: give headers=, raw= or scope=, not two of them")
-            self._list = raw
-        else:
-            self._list = [] if headers is None else [encode_header(*item) for item in headers.items()]
+            raw = self._from_scope(scope)
+        elif raw is None:
+            raw = [encode_header(*item) for item in headers.items()] if headers else []
+        self._list: RawHeaders = raw
 
     def _from_scope(self, scope: Scope) -> RawHeaders:
-        found = scope.get("headers") or []
-        return found if type(found) is list else list(found)  # pyright: ignore[reportUnknownVariableType]
+        found: RawHeaders = scope.get("headers") or []
+        return found if type(found) is list else list(found)
 
     @property
     def raw(self) -> RawHeaders:
@@ -130,17 +127,15 @@ class Headers(Mapping[str, str]):
 
     def keys(self) -> list[str]:  # type: ignore[override]
         """List the names in lower case, in order, repeated ones repeatedly."""
-        rows = self._list
-        if len(rows) > _INDEX_ABOVE:
+        if len(self._list) > _INDEX_ABOVE:
             self._remember_positions()
-        return [key.lower().decode("latin-1") for key, _ in rows]
+        return [key.lower().decode("latin-1") for key, _ in self._list]
 
     def _remember_positions(self) -> None:
-        """Make the look-ups that follow in `dict(headers)` cost the same for each name, so that it is linear."""
-        index: dict[bytes, int] = {}
-        for position, (key, _) in enumerate(self._list):
-            index.setdefault(key.lower(), position)
-        self._index = index
+        """Make `dict(headers)`, which asks for the keys and then for each, linear."""
+        rows = [(key, position) for position, (key, _) in enumerate(self._list)]
+        rows.reverse()  # the first of a name is what stays, in lower case if it comes so
+        self._index = {key.lower(): position for key, position in rows} | dict(rows)
 
     def values(self) -> list[str]:  # type: ignore[override]
         """List the values, in order."""
@@ -156,33 +151,31 @@ class Headers(Mapping[str, str]):
     def get(self, key: str, /, default: str | T) -> str | T: ...
     def get(self, key: str, /, default: str | T | None = None) -> str | T | None:
         """Give the first value of a header, or the default."""
-        name = _name(key)
-        value = None if name is None else find_header(self._list, name)
+        value = find_header(self._list, _name(key))
         return default if value is None else value.decode("latin-1")
 
     def getlist(self, key: str) -> list[str]:
         """List all values of a header, in order."""
         name = _name(key)
-        return [value.decode("latin-1") for row, value in self._list if row.lower() == name]
+        return [value.decode("latin-1") for found, value in self._list if found.lower() == name]
 
     def mutablecopy(self) -> MutableHeaders:
         """Copy into headers that can be changed."""
         return MutableHeaders(raw=self._list[:])
 
     def __getitem__(self, key: str) -> str:
-        name = _name(key)
-        if name is None:
+        rows, name = self._list, _name(key)
+        if self._index and (position := self._index.get(name, len(rows))) < len(rows):
+            found, value = rows[position]
+            if found.lower() == name:  # else somebody has changed the raw list
+                return value.decode("latin-1")
+        first = find_header(rows, name)
+        if first is None:
             raise KeyError(key)
-        if self._index is not None and (position := self._index.get(name)) is not None:
-            return self._list[position][1].decode("latin-1")
-        value = find_header(self._list, name)
-        if value is None:
-            raise KeyError(key)
-        return value.decode("latin-1")
+        return first.decode("latin-1")
 
     def __contains__(self, key: object) -> bool:
-        name = _name(key)
-        return name is not None and find_header(self._list, name) is not None
+        return find_header(self._list, _name(key)) is not None
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.keys())
@@ -195,14 +188,10 @@ class Headers(Mapping[str, str]):
             return NotImplemented
         return sorted(self.items()) == sorted(other.items())
 
-    __hash__ = None  # type: ignore[assignment]
-
     def __repr__(self) -> str:
-        items = self.items()
-        plain = dict(items)
-        if len(plain) == len(items):
-            return f"{type(self).__name__}({plain!r})"
-        return f"{type(self).__name__}(raw={self._list!r})"
+        plain = dict(self.items())
+        inside = f"{plain!r}" if len(plain) == len(self) else f"raw={self._list!r}"
+        return f"{type(self).__name__}({inside})"
 
 
 class MutableHeaders(Headers):
@@ -241,17 +230,13 @@ class MutableHeaders(Headers):
         return self
 
     def __or__(self, other: Mapping[str, str]) -> MutableHeaders:
-        copy = self.mutablecopy()
-        copy.update(other)
-        return copy
+        return self.mutablecopy().__ior__(other)
 
     def setdefault(self, key: str, value: str) -> str:
         """Set a header unless it is there; give the value it has then."""
-        present = self.get(key)
-        if present is not None:
-            return present
-        self.append(key, value)
-        return value
+        if key not in self:
+            self.append(key, value)
+        return self[key]
 
     def update(self, other: Mapping[str, str]) -> None:
         """Set every header of a mapping."""
@@ -275,28 +260,16 @@ def parse_options(value: str) -> tuple[str, dict[str, str]]:
 
     Quoted strings are understood; in them a backslash escapes only a quote or itself, so that "C:\\dir" survives.
     """
-    main, found, rest = value.partition(";")
+    main, _, rest = value.partition(";")
     options: dict[str, str] = {}
-    if found:
-        for part in rest.split(";") if '"' not in rest else _split_quoted(rest):
-            name, _, option = part.partition("=")
-            option = option.strip()
-            if option[:1] == '"':
-                option = _unescape(r"\1", option[1:-1] if len(option) > 1 and option[-1] == '"' else option[1:])
-            if name := name.strip().lower():
-                options.setdefault(name, option)
-    return main.strip().lower(), options
-
-
-def _split_quoted(text: str) -> list[str]:
-    """Split at the semicolons outside of quotes."""
-    parts: list[list[str]] = [[]]
-    for piece in _pieces(text):
-        if piece == ";":
-            parts.append([])
-        else:
-            parts[-1].append(piece)
-    return ["".join(part) for part in parts]
+    for part in _options(rest):
+        name, _, option = part.partition("=")
+        option = option.strip(_WHITESPACE)
+        if option[:1] == '"':
+            option = _unescape(r"\1", option[1:-1] if len(option) > 1 and option[-1] == '"' else option[1:])
+        if name := name.strip(_WHITESPACE).lower():
+            options.setdefault(name, option)
+    return main.strip(_WHITESPACE).lower(), options
 
 
 def prefers_json(accept: bytes | None) -> bool:

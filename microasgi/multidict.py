@@ -6,7 +6,7 @@ Law: the list of pairs keeps everything in order; the dictionary beside it has t
 from __future__ import annotations
 
 from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar, cast, overload
 
 __all__ = ["ImmutableMultiDict", "MultiDict"]
 
@@ -30,7 +30,8 @@ class ImmutableMultiDict(Mapping[K, V_co]):
         /,
         **keywords: Any,
     ) -> None:
-        self._list: list[tuple[K, V_co]] = _pairs(pairs, keywords)
+        # the first case is what parsers give, once a request
+        self._list: list[tuple[K, V_co]] = pairs[:] if type(pairs) is list and not keywords else _pairs(pairs, keywords)
         self._dict: dict[K, V_co] = dict(self._list)
 
     def getlist(self, key: object) -> list[V_co]:
@@ -56,8 +57,8 @@ class ImmutableMultiDict(Mapping[K, V_co]):
     @overload
     def get(self, key: K, /) -> V_co | None: ...
     @overload
-    def get(self, key: K, /, default: V_co | T) -> V_co | T: ...  # type: ignore[misc]
-    def get(self, key: K, /, default: V_co | T | None = None) -> V_co | T | None:  # type: ignore[misc]
+    def get(self, key: K, /, default: V_co | T) -> V_co | T: ...
+    def get(self, key: K, /, default: V_co | T | None = None) -> V_co | T | None:
         """Give a key's last value, or the default."""
         return self._dict.get(key, default)
 
@@ -77,9 +78,8 @@ class ImmutableMultiDict(Mapping[K, V_co]):
         """Compare keys with all their values; the order of the keys does not count."""
         if not isinstance(other, ImmutableMultiDict):
             return NotImplemented
-        return _grouped(self._list) == _grouped(other._list)  # pyright: ignore[reportUnknownMemberType, reportUnknownArgumentType]
-
-    __hash__ = None  # type: ignore[assignment]
+        pairs: list[tuple[Any, Any]] = cast("Any", other).multi_items()
+        return _grouped(self._list) == _grouped(pairs)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._list!r})"
@@ -158,21 +158,12 @@ class MultiDict(ImmutableMultiDict[K, V]):
         self._dict.update(replaced)
 
 
-def _pairs(
-    pairs: ImmutableMultiDict[K, V] | Mapping[K, V] | Iterable[tuple[K, V]], keywords: dict[str, Any]
-) -> list[tuple[K, V]]:
-    if isinstance(pairs, list):
-        found: list[tuple[K, V]] = pairs[:]
-    elif isinstance(pairs, ImmutableMultiDict):
-        found = pairs.multi_items()
-    elif isinstance(pairs, Mapping):
-        found = list(pairs.items())
+def _pairs(pairs: Any, keywords: dict[str, Any]) -> list[tuple[Any, Any]]:
+    if hasattr(pairs, "multi_items"):
+        found: list[tuple[Any, Any]] = pairs.multi_items()
     else:
-        found = list(pairs)
-    if keywords:
-        keyed: Any = keywords.items()
-        found.extend(keyed)
-    return found
+        found = list(pairs.items() if hasattr(pairs, "items") else pairs)
+    return [*found, *keywords.items()] if keywords else found
 
 
 def _grouped(pairs: list[tuple[Any, Any]]) -> dict[Any, list[Any]]:
