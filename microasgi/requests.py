@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import deque
-from collections.abc import AsyncIterator, Generator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Generator, Iterable
 from typing import IO, Any, Final, cast
 
 import anyio
@@ -54,6 +54,7 @@ class Request(HTTPConnection[StateT]):
     _complete = False  # the last chunk of the body has been taken from `_pending` or the server
     _consumed = False  # by `stream()`, so that `body()` has nothing left
     _disconnected = False
+    _replayed = False
     _pending: deque[Message] | None = None  # read by a look-out for the disconnect, not yet by the body's reader
     _turn: anyio.Semaphore | None = None  # who may call `receive`; made when a second reader comes
     _receiving = False
@@ -74,6 +75,10 @@ class Request(HTTPConnection[StateT]):
     def receive(self) -> Receive:
         """The server's `receive`; reading from it competes with `body`, `stream` and `form`."""
         return self._receive
+
+    def send_message(self, message: Message) -> Awaitable[None]:
+        """Send an ASGI message to the server, beside the response."""
+        return self._send(message)
 
     async def stream(self) -> AsyncIterator[bytes]:
         """Iterate over the body's chunks as they arrive; they are not kept.
@@ -150,6 +155,20 @@ class Request(HTTPConnection[StateT]):
         while not self._disconnected:
             await self._look_out()
         return {"type": "http.disconnect"}
+
+    async def replay(self) -> Message:
+        """Receive for an application behind this request: what has been read of the body here is read there again."""
+        body = self._known_body()
+        if body is not None and not self._replayed:
+            self._replayed = True
+            return {"type": "http.request", "body": body, "more_body": False}
+        if self._pending:
+            return self._pending.popleft()
+        if self._disconnected:
+            return {"type": "http.disconnect"}
+        message = await self._receive()
+        self._disconnected = message["type"] == "http.disconnect"
+        return message
 
     async def send_early_hints(self, links: Iterable[str]) -> None:
         """Send a 103 response with these `Link` header values (RFC 8297), where the server can; else do nothing."""

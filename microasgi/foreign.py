@@ -1,0 +1,125 @@
+"""A foreign ASGI application's answer, as a response that function middleware can look at and change.
+
+The application runs in the task of the request. With middleware around it, it is run up to its response's start,
+kept there while the middleware goes on, and run on while the response is sent: nothing is buffered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+from microasgi.background import BackgroundTask, BackgroundTasks
+from microasgi.concurrency import Stepper
+from microasgi.requests import Request
+from microasgi.responses import Response
+from microasgi.types import ASGIApp, Message, Receive, Scope, Send
+
+__all__ = ["AppResponse", "respond"]
+
+
+class AppResponse(Response):
+    """The response of an ASGI application to this request.
+
+    Until `begin` it is only a promise: sending it then runs the application directly. After it, status and headers
+    are there and may be changed, and `body_iterator` gives the body's chunks.
+    """
+
+    def __init__(self, app: ASGIApp, request: Request[Any], scope: Scope) -> None:
+        self.status_code = 200
+        self.raw_headers = []
+        self.background: Callable[[], Awaitable[None]] | None = None
+        self._body = b""
+        self._app, self._request, self._scope = app, request, scope
+        self._stepper: Stepper | None = None
+        self._start: Message = {}
+        self._message: Message | None = None
+        self._through: Send | None = None  # set once the response is being sent: messages go straight on
+        self._abandoned = False
+
+    async def begin(self) -> None:
+        """Run the application up to its response's start."""
+        if self._stepper is not None:
+            return
+        self._stepper = stepper = Stepper()
+        stepper.start(self._call_app(self._take))
+        if not await stepper.advance():
+            raise RuntimeError(f"{self._app!r} ended without sending a response")
+
+    @property
+    def body_iterator(self) -> AsyncIterator[bytes]:
+        """The body's chunks, as the application sends them."""
+        return self._chunks()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the response on, or run the application if it has not begun."""
+        if self._stepper is None:
+            await self._call_app(send)
+        else:
+            self._through = send
+            await send({**self._start, "status": self.status_code, "headers": list(self.raw_headers)})
+            while await self._stepper.advance():
+                pass
+        if self.background is not None:
+            await self.background()
+
+    async def abandon(self) -> None:
+        """End the application without its response being sent: to it, the client has left."""
+        if self._stepper is None or self._stepper.ended or self._through is not None:
+            return
+        self._abandoned = True
+        try:
+            while await self._stepper.advance():
+                pass
+        except Exception:  # noqa: BLE001, S110 - what it says to a client that left is of no interest
+            pass
+
+    async def _call_app(self, send: Send) -> None:
+        await self._app(self._scope, self._receive, send)
+
+    async def _chunks(self) -> AsyncIterator[bytes]:
+        await self.begin()
+        stepper = self._stepper
+        while stepper is not None and await stepper.advance():
+            message, self._message = self._message, None
+            if message is not None and message.get("body"):
+                yield message["body"]
+
+    async def _receive(self) -> Message:
+        if self._abandoned:
+            return {"type": "http.disconnect"}
+        return await self._request.replay()
+
+    async def _take(self, message: Message) -> None:
+        if self._through is not None:
+            await self._through(message)
+            return
+        stepper = self._stepper
+        if message["type"] == "http.response.start":
+            self._start = message
+            self.status_code = message["status"]
+            self.raw_headers = [(bytes(name), bytes(value)) for name, value in message.get("headers", ())]
+        elif message["type"] == "http.response.body":
+            self._message = message
+        else:
+            await self._request.send_message(message)
+            return
+        if stepper is not None and not self._abandoned:
+            await stepper.pause()
+        if self._abandoned:
+            raise OSError("the response was replaced, as if the client had left")
+
+
+def respond(app: ASGIApp) -> Callable[[Request[Any]], Awaitable[Response]]:
+    """Return a call that answers a request with the application's response."""
+
+    async def call(request: Request[Any]) -> Response:
+        return AppResponse(app, request, request.scope)
+
+    return call
+
+
+def abandon_later(response: Response, opened: AppResponse) -> None:
+    """Let `opened` end once `response`, which took its place, has been sent."""
+    tasks = [BackgroundTask(response.background)] if response.background is not None else []
+    response.background = BackgroundTasks([*tasks, BackgroundTask(opened.abandon)])
