@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from io import BytesIO
 from typing import BinaryIO, Final, ParamSpec, TypeVar
 
@@ -27,7 +27,6 @@ T = TypeVar("T")
 # As much of one chunk is parsed at a time, so that what is made of it stays small.
 _PIECE: Final = 1024 * 1024
 _URLENCODED: Final = "application/x-www-form-urlencoded"
-
 _HIGH_BYTE: Final = re.compile(r"%([89A-Fa-f][0-9A-Fa-f])")
 
 
@@ -38,12 +37,7 @@ class UploadFile:
     """
 
     def __init__(
-        self,
-        file: BinaryIO,
-        *,
-        size: int | None = None,
-        filename: str | None = None,
-        headers: Headers | None = None,
+        self, file: BinaryIO, *, size: int | None = None, filename: str | None = None, headers: Headers | None = None
     ) -> None:
         self.file = file
         self.size = size
@@ -222,15 +216,20 @@ async def parse_form(content_type: str, stream: AsyncIterator[bytes], limits: Fo
     """Read a whole form, urlencoded or multipart (RFC 7578); empty, with nothing read, for any other media type.
 
     Raises HTTPException: 400 malformed or truncated, 413 above a limit, 415 for a charset other than UTF-8, US-ASCII
-    and ISO-8859-1.
+    and ISO-8859-1. The stream is closed then.
     """
-    if content_type == _URLENCODED:
-        return await _parse_urlencoded("utf-8", stream, limits)
-    media_type, params = parse_options(content_type)
-    if media_type == _URLENCODED:
-        return await _parse_urlencoded(pick_codec(params, "utf-8", 415), stream, limits)
-    if media_type == "multipart/form-data":
-        return await _parse_multipart(_Parts(params, stream, limits), limits)
+    try:
+        if content_type == _URLENCODED:
+            return await _parse_urlencoded("utf-8", stream, limits)
+        media_type, params = parse_options(content_type)
+        if media_type == _URLENCODED:
+            return await _parse_urlencoded(pick_codec(params, "utf-8", 415), stream, limits)
+        if media_type == "multipart/form-data":
+            return await _parse_multipart(_Parts(params, stream, limits), limits)
+    except Exception:
+        if isinstance(stream, AsyncGenerator):
+            await stream.aclose()
+        raise
     return FormData()
 
 
