@@ -11,6 +11,8 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from io import BytesIO
 from typing import BinaryIO, Final, ParamSpec, TypeVar
 
+import anyio.lowlevel
+
 from microasgi.concurrency import run_in_threadpool
 from microasgi.exceptions import HTTPException
 from microasgi.headers import Headers, parse_options
@@ -24,8 +26,8 @@ __all__ = ["FormData", "FormLimits", "Part", "UploadFile", "iter_parts", "parse_
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# As much of one chunk is parsed at a time, so that what is made of it stays small.
-_PIECE: Final = 1024 * 1024
+# As much of one chunk is parsed at a time: other tasks get their turn, and what is made of it stays small.
+_PIECE: Final = 256 * 1024
 _URLENCODED: Final = "application/x-www-form-urlencoded"
 _HIGH_BYTE: Final = re.compile(r"%([89A-Fa-f][0-9A-Fa-f])")
 
@@ -195,6 +197,8 @@ class _Parts:
                     self._reader.finish()
                     return None
                 self._position = 0
+            else:
+                await anyio.lowlevel.checkpoint()
             piece = self._chunk[self._position : self._position + _PIECE]
             self._position += _PIECE
             self._events.extend(self._reader.feed(piece))
@@ -242,10 +246,9 @@ async def _parse_urlencoded(codec: str, stream: AsyncIterator[bytes], limits: Fo
     text = decode_text(body, codec)
     if codec == "latin-1":
         text = _HIGH_BYTE.sub(lambda found: chr(int(found[1], 16)), text)
-    separators = text.count("&")
-    if separators >= limits.max_fields:
+    if text and text.count("&") >= limits.max_fields:
         raise HTTPException(413, f"The form has more than {limits.max_fields} fields.")
-    pairs = parse_query(text, separators + 1, len(text))
+    pairs = parse_query(text, limits.max_fields, len(text))
     if len(body) > limits.max_field_size:
         for _, value in pairs:
             if len(value.encode()) > limits.max_field_size:
@@ -291,8 +294,7 @@ async def _discard(spools: list[Spool]) -> None:
     if not any(spool.on_disk for spool in spools):
         close_all(spools)
         return
-    from anyio import CancelScope, CapacityLimiter
     from anyio.to_thread import run_sync
 
-    with CancelScope(shield=True):  # a limiter of its own: other work in threads cannot hold this up
-        await run_sync(close_all, spools, limiter=CapacityLimiter(1))
+    with anyio.CancelScope(shield=True):  # a limiter of its own: other work in threads cannot hold this up
+        await run_sync(close_all, spools, limiter=anyio.CapacityLimiter(1))

@@ -11,7 +11,7 @@ from io import BytesIO
 from itertools import pairwise
 from typing import Any, BinaryIO
 
-import anyio
+import anyio.lowlevel
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -97,6 +97,7 @@ async def test_an_urlencoded_form_keeps_order_repetition_and_blanks() -> None:
 
 async def test_an_empty_urlencoded_body_is_an_empty_form() -> None:
     assert (await parse(content_type=URLENCODED)).multi_items() == []
+    assert (await parse(content_type=URLENCODED, max_fields=0)).multi_items() == []
 
 
 @pytest.mark.parametrize(
@@ -258,6 +259,21 @@ async def test_a_body_in_one_chunk_is_the_same_form(temporary_files: list[Binary
     await form.close()
 
 
+async def test_other_tasks_get_their_turn_while_a_large_chunk_is_parsed() -> None:
+    turns: list[int] = []
+
+    async def count() -> None:
+        while True:
+            turns.append(1)
+            await anyio.lowlevel.checkpoint()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(count)
+        await parse(file("f", b"\r\n--Bx" * 200_000) + END, spool_size=2 * MIB)
+        group.cancel_scope.cancel()
+    assert len(turns) >= 2
+
+
 NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]) | st.sampled_from('\\";\r\n')).filter(
     lambda name: not any(code in name for code in ("%22", "%0D", "%0A"))
 )
@@ -342,7 +358,7 @@ async def test_a_refusal_bears_a_stream_that_cannot_be_closed() -> None:
             return b"a=1&"
 
     with pytest.raises(HTTPException):
-        await parse_form(URLENCODED, Endless(), FormLimits())
+        await parse_form(URLENCODED, Endless(), FormLimits(max_form_memory=10))
 
 
 async def test_cancellation_leaves_no_file(temporary_files: list[BinaryIO]) -> None:
