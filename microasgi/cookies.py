@@ -140,18 +140,18 @@ def _attribute(name: str, attribute: str, value: str) -> str:
 
 
 def _date(name: str, expires: datetime | str | int) -> str:
-    """The date of RFC 9110 section 5.6.7, written without regard to the locale."""
+    """The date of RFC 9110 section 5.6.7, in English whatever the locale; RFC 6265bis takes the years from 1601."""
     if isinstance(expires, str):
         return _attribute(name, "expires", expires)
-    if not isinstance(expires, int):
-        if expires.tzinfo is None:
-            raise ValueError(f"cookie {name!r}: expires needs a time zone; write datetime.now(UTC) + timedelta(...)")
-        moment = expires.utctimetuple()
-    else:
-        try:
-            moment = time.gmtime(time.time() + expires)
-        except (OverflowError, OSError) as exc:
-            raise ValueError(f"cookie {name!r}: expires={expires} seconds from now is not a date") from exc
+    moment = None
+    if not isinstance(expires, int) and expires.tzinfo is None:
+        raise ValueError(f"cookie {name!r}: expires needs a time zone; write datetime.now(UTC) + timedelta(...)")
+    try:
+        moment = time.gmtime(time.time() + expires) if isinstance(expires, int) else expires.utctimetuple()
+    except (OverflowError, OSError):
+        pass
+    if moment is None or not 1601 <= moment.tm_year <= 9999:
+        raise ValueError(f"cookie {name!r}: expires={expires!r} is no date from 1601 to 9999")
     day, month = _DAYS[moment.tm_wday], _MONTHS[moment.tm_mon - 1]
     clock = f"{moment.tm_hour:02}:{moment.tm_min:02}:{moment.tm_sec:02}"
     return f"{day}, {moment.tm_mday:02} {month} {moment.tm_year:04} {clock} GMT"

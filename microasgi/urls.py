@@ -25,7 +25,11 @@ _address = re.compile(r"([A-Za-z0-9._\-]+|\[[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*\])(?::
 
 
 def _escape(found: re.Match[str]) -> str:
-    return "".join([f"%{byte:02X}" for byte in found[0].encode("utf-8", "surrogatepass")])
+    try:
+        data = found[0].encode("utf-8", "surrogateescape")  # bytes that were no text become themselves again
+    except UnicodeEncodeError:
+        data = found[0].encode("utf-8", "surrogatepass")
+    return "".join([f"%{byte:02X}" for byte in data])
 
 
 def _encoder(allowed: str) -> Callable[[str], str]:
@@ -120,10 +124,8 @@ def _join(parts: URLParts) -> str:
         text = f"/.{text}"  # without a host, the path's first segment would be read as one
     elif not scheme and ":" in text.partition("/")[0]:
         text = f"./{text}"
-    if scheme:
-        text = f"{scheme}:{text}"
-    if query:
-        text = f"{text}?{query}"
+    text = f"{scheme}:{text}" if scheme else text
+    text = f"{text}?{query}" if query else text
     return f"{text}#{fragment}" if fragment else text
 
 
@@ -139,9 +141,9 @@ def _split_netloc(netloc: str) -> tuple[str | None, str | None, str, str | None]
 def _legal_netloc(text: str) -> str:
     """The text when it is a host name or address with or without a port; else nothing."""
     found = _address(text)
-    if not found or not (port := found[2]):
+    if not found or not found[2]:
         return found[1] if found else ""
-    return text if len(port) <= 5 and int(port) <= 65535 else ""
+    return text if len(found[2]) <= 5 and int(found[2]) <= 65535 else ""
 
 
 def _scope_netloc(scope: Scope) -> str:
@@ -159,15 +161,14 @@ def _scope_url(scope: Scope) -> str:
     scheme = scope.get("scheme") or ""
     path = "/" + _path(scope.get("path") or "").removeprefix("/")
     query = scope.get("query_string") or ""
-    query = query.decode("latin-1") if isinstance(query, bytes) else query
-    if not _scheme(scheme):
-        scheme = "ws" if scope.get("type") == "websocket" else "http"
+    query = query if isinstance(query, str) else query.decode("utf-8", "surrogateescape")
+    scheme = scheme if _scheme(scheme) else "ws" if scope.get("type") == "websocket" else "http"
     netloc = _scope_netloc(scope)
     return _join(URLParts(scheme if netloc else "", netloc, path, _encoded["query"](query), ""))
 
 
 class URL:
-    """A URL as text, with its parts `scheme` (in lower case), `netloc`, `path`, `query` and `fragment` (as written).
+    """A URL as text, with its parts: `scheme` (in lower case), `netloc`, `path`, `query` and `fragment` (as written).
 
     Made from text, from the `scope` of a request, or from parts: `URL(scheme="https", hostname="example.org")`.
     In a scope the Host header counts only when it is one legal host with or without a port; else `server` does.
@@ -272,8 +273,7 @@ class URL:
         return self._text
 
     def __repr__(self) -> str:
-        shown = self.replace(password="********") if self.password else self
-        return f"{type(self).__name__}({str(shown)!r})"
+        return f"URL({str(self.replace(password='********') if self.password else self)!r})"
 
 
 class URLPath(str):
