@@ -16,6 +16,7 @@ import anyio.lowlevel
 
 from microasgi.testing.endings import disconnect_message, is_disconnect, is_last, send_raises
 from microasgi.testing.lint import lint as lint_app
+from microasgi.testing.rules import ASGIViolation
 from microasgi.types import ASGIApp, Message, Scope
 
 __all__ = ["Exchange", "Spawn"]
@@ -29,7 +30,8 @@ class Exchange:
     `window` is how many messages `send` takes before it waits for a reader (0: it waits for each one, a slow reader).
     `timeout` is the longest wait for the application in seconds (None: for ever), `grace` how long it may go on after
     a disconnect before it is cancelled. After a disconnect `send` raises OSError when the scope's `spec_version` is
-    2.4 or later (ASGI HTTP, Disconnected Client), and does nothing otherwise.
+    2.4 or later (ASGI HTTP, Disconnected Client), and does nothing otherwise. With `hears_errors` an application may
+    call `scope["microasgi.on_error"](exc)` for an exception it answers itself, and that counts as raised.
     """
 
     def __init__(
@@ -41,11 +43,13 @@ class Exchange:
         window: int = 256,
         timeout: float | None = 10.0,
         grace: float = 1.0,
+        hears_errors: bool = False,
     ) -> None:
         self.scope = scope
         self.timeout = timeout
         self.finished = False
         self.error: BaseException | None = None
+        self.error_told = False
         self.messages: list[Message] = []
         self._app = lint_app(app) if lint else app
         self._window = window
@@ -56,12 +60,13 @@ class Exchange:
         self.peer_left = False
         self._send_error: Exception | None = None
         self._trailers = False
-        self._error_told = False
         self._receiving = 0
         self._sending = 0
         self._changed: anyio.Event | None = None
         self._task: anyio.CancelScope | None = None
         self._group: anyio.abc.TaskGroup | None = None
+        if hears_errors:
+            scope["microasgi.on_error"] = self._hear
 
     async def __aenter__(self) -> Exchange:
         await self.open()
@@ -69,7 +74,7 @@ class Exchange:
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
         await self.close()
-        if kind is None and not self._error_told:
+        if kind is None and not self.error_told:
             self.raise_error()
 
     async def __aiter__(self) -> AsyncIterator[Message]:
@@ -107,7 +112,7 @@ class Exchange:
         except anyio.get_cancelled_exc_class():
             raise
         except BaseException as exc:
-            self.error = exc
+            self._hear(exc)
         finally:
             self.finished = True
             self._notify()
@@ -186,17 +191,22 @@ class Exchange:
 
     def raise_error(self) -> None:
         """Raise the exception the application ended in, unless the peer had left and that was what it said."""
-        self._error_told = True
+        self.error_told = True
         if self.error is None or self.error is self._send_error:
             return
-        if self._is_cut_off() and is_disconnect(self.error):
-            return
-        raise self.error
+        if not is_disconnect(self.error) or not (self.peer_left or self._send_error):
+            raise self.error
 
     def describe(self) -> str:
         """Return a short name of the exchange for error texts, such as `http GET /`."""
         words = (self.scope.get("type"), self.scope.get("method"), self.scope.get("path"))
         return " ".join(str(word) for word in words if word)
+
+    def _hear(self, error: BaseException) -> None:
+        """Keep the first exception, but a broken rule before any other."""
+        if self.error is None or isinstance(error, ASGIViolation):
+            self.error = error
+        self._notify()
 
     async def _receive(self) -> Message:
         await anyio.lowlevel.checkpoint()
@@ -247,9 +257,6 @@ class Exchange:
         if self.peer_left and send_raises(self.scope):
             raise ConnectionResetError("the peer has left")
         return self.peer_left
-
-    def _is_cut_off(self) -> bool:
-        return self.peer_left or self._send_error is not None
 
     async def _end(self) -> None:
         if self.finished:

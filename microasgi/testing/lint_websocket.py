@@ -38,6 +38,9 @@ class WebSocketChecker(Checker):
     def __init__(self, scope: Scope, report: Report, strict: bool) -> None:
         super().__init__(scope, report, strict)
         self._state = _State.CONNECTING
+        self._connected = False
+        # A refusal needs no 'websocket.connect' first; Starlette does not wait for it.
+        self._refusable = (_State.HANDSHAKE,) if strict else (_State.CONNECTING, _State.HANDSHAKE)
         self._denial = ResponseRules(self, "websocket.http.response", "GET")
         self._peer_gone = False
         self._kinds: dict[str, Callable[[Message], None]] = {
@@ -56,8 +59,10 @@ class WebSocketChecker(Checker):
     def received(self, message: Message) -> None:
         kind = message.get("type")
         if kind == "websocket.connect":
-            self.require(self._state is _State.CONNECTING, "the server sent 'websocket.connect' twice", _CONNECT)
-            self._state = _State.HANDSHAKE
+            self.require(not self._connected, "the server sent 'websocket.connect' twice", _CONNECT)
+            self._connected = True
+            if self._state is _State.CONNECTING:
+                self._state = _State.HANDSHAKE
         elif kind == "websocket.receive":
             self._check_frame(message)
         elif kind == "websocket.disconnect":
@@ -132,7 +137,7 @@ class WebSocketChecker(Checker):
         self._check_payload(message, "'websocket.send'", _SEND)
 
     def _close(self, message: Message) -> None:
-        self._require_state("websocket.close", _State.HANDSHAKE, _State.OPEN, section=_CLOSE)
+        self._require_state("websocket.close", *self._refusable, _State.OPEN, section=_CLOSE)
         self._state = _State.CLOSED
         code, reason = message.get("code", 1000), message.get("reason")
         self.require(
@@ -151,7 +156,7 @@ class WebSocketChecker(Checker):
 
     def _denial_start(self, message: Message) -> None:
         self.require_extension("websocket.http.response.start", "websocket.http.response")
-        self._require_state("websocket.http.response.start", _State.HANDSHAKE, section=_DENIAL)
+        self._require_state("websocket.http.response.start", *self._refusable, section=_DENIAL)
         self._state = _State.DENYING
         self._denial.start(message)
 
