@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 from microasgi.concurrency import run_in_threadpool
 from microasgi.exceptions import ConfigurationError, HTTPException, WebSocketDisconnect
 from microasgi.requests import Request
-from microasgi.responses import JSONResponse, PlainTextResponse, Response
+from microasgi.responses import JSONResponse, PlainTextResponse, Response, forbids_body
 from microasgi.serialization import decode_json
 from microasgi.streaming import StreamingResponse
 from microasgi.types import Message, Receive, Scope, Send
@@ -222,11 +222,10 @@ def as_response(result: Any, handler: Any = None) -> Response:
 
 
 def _with_status(response: Response, status: int, headers: Any = None) -> Response:
-    if isinstance(response, StreamingResponse):
-        response.status_code = status
-    else:
-        given = Response(response.body, status, None, response.media_type, response.background)
-        response.status_code, response.raw_headers, response._body = given.status_code, given.raw_headers, given._body
+    response.status_code = status
+    if forbids_body(status):
+        response.body = b""
+        del response.headers["content-length"]
     for name, value in (headers or {}).items():
         response.headers[name] = value
     return response

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
-from microasgi.background import BackgroundTask, BackgroundTasks
 from microasgi.concurrency import Stepper
 from microasgi.requests import Request
 from microasgi.responses import Response
@@ -42,6 +41,7 @@ class AppResponse(Response):
         if self._stepper is not None:
             return
         self._stepper = stepper = Stepper()
+        self._request.on_close(self.abandon)
         stepper.start(self._call_app(self._take))
         if not await stepper.advance():
             raise RuntimeError(f"{self._app!r} ended without sending a response")
@@ -117,9 +117,3 @@ def respond(app: ASGIApp) -> Callable[[Request[Any]], Awaitable[Response]]:
         return AppResponse(app, request, request.scope)
 
     return call
-
-
-def abandon_later(response: Response, opened: AppResponse) -> None:
-    """Let `opened` end once `response`, which took its place, has been sent."""
-    tasks = [BackgroundTask(response.background)] if response.background is not None else []
-    response.background = BackgroundTasks([*tasks, BackgroundTask(opened.abandon)])

@@ -104,6 +104,7 @@ class _Conversation:
         self._group.start_soon(self._run)
         await self._answered.wait()
         if self._failure is not None:
+            self._stopping.set()
             raise RuntimeError(f"the application mounted at {self._name} did not start: {self._failure}")
 
     async def __aexit__(self, *_: object) -> None:
@@ -134,7 +135,8 @@ class _Conversation:
         return {"type": "lifespan.shutdown"}
 
     async def _send(self, message: Message) -> None:
-        if message["type"].endswith(".failed"):
+        cancelled = message["type"].startswith("lifespan.shutdown.") and not self._stopping.is_set()
+        if message["type"].endswith(".failed") and not cancelled:
             self._failure = message.get("message") or "it gave no reason"
         self._supported = True
         if message["type"].startswith("lifespan.startup."):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Generator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterable
 from typing import IO, Any, Final, cast
 
 import anyio
@@ -47,6 +47,8 @@ class Request(HTTPConnection[StateT]):
 
     max_body_size: int | None = None
     body_timeout: float | None = None
+    closing: list[Callable[[], Awaitable[None]]] | None = None
+    """What `close` calls."""
     _body: bytes | None = None
     _form: FormData | None = None
     _json: Any = None
@@ -135,12 +137,17 @@ class Request(HTTPConnection[StateT]):
         if self._form is None:
             content_type = self.headers.get("content-type", "")
             self._form = self.scope[_FORM_KEY] = await parse_form(content_type, self.stream(), limits)
+            self.on_close(self._form.close)
         return self._form
 
+    def on_close(self, clean_up: Callable[[], Awaitable[None]]) -> None:
+        """Call this when the request has been answered and its background tasks are done."""
+        self.closing = [*(self.closing or ()), clean_up]
+
     async def close(self) -> None:
-        """Close the form's files, if there are any."""
-        if self._form is not None:
-            await self._form.close()
+        """Run the clean-ups, the last one first: files of a form, say."""
+        while self.closing:
+            await self.closing.pop()()
 
     async def is_disconnected(self) -> bool:
         """Tell whether the client has left, without waiting and without touching the body."""
@@ -287,7 +294,7 @@ class _FormContext:
         return await self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._request.close()
+        await (await self).close()
 
 
 def _read_all(file: IO[bytes], rest: list[bytes]) -> bytes:

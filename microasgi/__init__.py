@@ -1,0 +1,72 @@
+"""microasgi: one application object over raw ASGI, for small web apps, APIs, and beside Django."""
+
+from microasgi.application import MicroASGI
+from microasgi.background import BackgroundTask, BackgroundTasks
+from microasgi.connection import Address, HTTPConnection, QueryParams, State
+from microasgi.endpoints import HTTPEndpoint, WebSocketEndpoint
+from microasgi.exceptions import (
+    ClientDisconnect,
+    ConfigurationError,
+    HTTPException,
+    MissingPackage,
+    NoMatchFound,
+    RouteConflict,
+    WebSocketDisconnect,
+    WebSocketException,
+    WebSocketStateError,
+)
+from microasgi.forms import FormData, UploadFile
+from microasgi.headers import Headers, MutableHeaders
+from microasgi.paths import Convertor, register_url_convertor
+from microasgi.requests import Request
+from microasgi.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
+from microasgi.routing import Host, Mount, Route, Router, WebSocketRoute
+from microasgi.stack import Middleware
+from microasgi.streaming import StreamingResponse
+from microasgi.urls import URL, URLPath
+from microasgi.websockets import WebSocket, WebSocketState
+
+__all__ = [
+    "URL",
+    "Address",
+    "BackgroundTask",
+    "BackgroundTasks",
+    "ClientDisconnect",
+    "ConfigurationError",
+    "Convertor",
+    "FormData",
+    "HTMLResponse",
+    "HTTPConnection",
+    "HTTPEndpoint",
+    "HTTPException",
+    "Headers",
+    "Host",
+    "JSONResponse",
+    "MicroASGI",
+    "Middleware",
+    "MissingPackage",
+    "Mount",
+    "MutableHeaders",
+    "NoMatchFound",
+    "PlainTextResponse",
+    "QueryParams",
+    "RedirectResponse",
+    "Request",
+    "Response",
+    "Route",
+    "RouteConflict",
+    "Router",
+    "State",
+    "StreamingResponse",
+    "URLPath",
+    "UploadFile",
+    "WebSocket",
+    "WebSocketDisconnect",
+    "WebSocketEndpoint",
+    "WebSocketException",
+    "WebSocketRoute",
+    "WebSocketState",
+    "WebSocketStateError",
+    "register_url_convertor",
+]
+__version__ = "0.1.0"

@@ -1,0 +1,197 @@
+"""The registry: the decorators and calls by which routes are added, and the names by which they are found again.
+
+The law of this file: what cannot work is refused here, with the place in the user's code, and not at a request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from difflib import get_close_matches
+from typing import Any, TypedDict, TypeVar, Unpack
+
+from microasgi.exceptions import ConfigurationError, NoMatchFound, RouteConflict
+from microasgi.routes import BaseRoute, Host, MiddlewareList, Mount, Route, WebSocketRoute, whereabouts
+from microasgi.stack import Middleware, as_middleware
+from microasgi.types import ASGIApp
+from microasgi.urls import URLPath
+
+__all__ = ["Registry", "RouteOptions", "SocketOptions"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class RouteOptions(TypedDict, total=False):
+    """What a route can be given besides path and methods; see `Route`."""
+
+    name: str | None
+    include_in_schema: bool
+    middleware: MiddlewareList | None
+    max_body_size: int | None
+    body_timeout: float | None
+
+
+class SocketOptions(TypedDict, total=False):
+    """What a websocket route can be given besides its path; see `Route`."""
+
+    name: str | None
+    middleware: MiddlewareList | None
+    max_message_size: int | None
+    allowed_origins: Sequence[str] | None
+
+
+class Registry:
+    """An ordered list of routes. Decorators return the function as it is."""
+
+    def __init__(self, routes: Iterable[BaseRoute] = (), middleware: MiddlewareList = ()) -> None:
+        self._routes: list[BaseRoute] = []
+        self._taken: dict[tuple[Any, ...], BaseRoute] = {}
+        self._stack: list[Middleware] = as_middleware(middleware)
+        for route in routes:
+            self._add(route)
+
+    @property
+    def routes(self) -> list[BaseRoute]:
+        """The routes, in the order of registration; changing this list changes nothing."""
+        return list(self._routes)
+
+    def get(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[F], F]:
+        """Answer GET and HEAD at this path with the decorated function."""
+        return self.route(path, methods=["GET"], **options)
+
+    def post(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[F], F]:
+        """Answer POST at this path with the decorated function."""
+        return self.route(path, methods=["POST"], **options)
+
+    def put(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[F], F]:
+        """Answer PUT at this path with the decorated function."""
+        return self.route(path, methods=["PUT"], **options)
+
+    def patch(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[F], F]:
+        """Answer PATCH at this path with the decorated function."""
+        return self.route(path, methods=["PATCH"], **options)
+
+    def delete(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[F], F]:
+        """Answer DELETE at this path with the decorated function."""
+        return self.route(path, methods=["DELETE"], **options)
+
+    def head(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[F], F]:
+        """Answer HEAD at this path with the decorated function, where GET's would not do."""
+        return self.route(path, methods=["HEAD"], **options)
+
+    def options(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[F], F]:
+        """Answer OPTIONS at this path with the decorated function, where the list of methods would not do."""
+        return self.route(path, methods=["OPTIONS"], **options)
+
+    def query(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[F], F]:
+        """Answer QUERY, a safe method with a body, at this path with the decorated function."""
+        return self.route(path, methods=["QUERY"], **options)
+
+    def route(
+        self, path: str, methods: Iterable[str] | None = None, **options: Unpack[RouteOptions]
+    ) -> Callable[[F], F]:
+        """Answer these methods (default: GET) at this path with the decorated function or class."""
+
+        def register(endpoint: F) -> F:
+            self._add(Route(path, endpoint, methods=methods, **options))
+            return endpoint
+
+        return register
+
+    def websocket(self, path: str, **options: Unpack[SocketOptions]) -> Callable[[F], F]:
+        """Answer websocket handshakes at this path with the decorated function or class."""
+
+        def register(endpoint: F) -> F:
+            self._add(WebSocketRoute(path, endpoint, **options))
+            return endpoint
+
+        return register
+
+    def add_route(
+        self,
+        path: str,
+        endpoint: Callable[..., Any],
+        methods: Iterable[str] | None = None,
+        **options: Unpack[RouteOptions],
+    ) -> None:
+        """Answer these methods at this path with a function, a class endpoint or an ASGI application."""
+        self._add(Route(path, endpoint, methods=methods, **options))
+
+    def add_websocket_route(self, path: str, endpoint: Callable[..., Any], **options: Unpack[SocketOptions]) -> None:
+        """Answer websocket handshakes at this path with a function or class endpoint."""
+        self._add(WebSocketRoute(path, endpoint, **options))
+
+    def mount(self, path: str, app: ASGIApp, name: str | None = None, middleware: MiddlewareList | None = None) -> None:
+        """Let an ASGI application answer everything at and below this path; its lifespan runs inside this one's."""
+        self._add(Mount(path, app, name=name, middleware=middleware))
+
+    def host(self, host: str, app: ASGIApp, name: str | None = None) -> None:
+        """Let an ASGI application answer everything that is sent to this host, `{name}.example.org` for many."""
+        self._add(Host(host, app, name=name))
+
+    def include(self, router: Registry, prefix: str = "", middleware: MiddlewareList | None = None) -> None:
+        """Take over a router's routes as they are now, below a prefix, with its middleware around each of them."""
+        prefix = prefix.rstrip("/")
+        if prefix and not prefix.startswith("/"):
+            raise ConfigurationError(f"{whereabouts()}: a prefix begins with a slash, write {'/' + prefix!r}")
+        stack = [*as_middleware(middleware or ()), *router._stack]
+        for route in router._routes:
+            if isinstance(route, Host):
+                raise ConfigurationError(f"{route.where}: {route!r} cannot be included, add it to the application itself")
+            if isinstance(route, (Route, Mount)):
+                self._add(route.under(prefix, stack))
+
+    def url_path_for(self, name: str, /, **path_params: Any) -> URLPath:
+        """Return the path of the route with this name and exactly these parameters; NoMatchFound if there is none.
+
+        Values are written by their convertors and percent-encoded. `mount:route` names a route below a mount.
+        """
+        for route in self._routes:
+            # By name first: the route itself answers by an exception.
+            if route.name == name or isinstance(route, Mount):
+                try:
+                    return route.url_path_for(name, **path_params)
+                except NoMatchFound:
+                    continue
+        raise NoMatchFound(self._explain(name, path_params))
+
+    def _explain(self, name: str, path_params: dict[str, Any]) -> str:
+        same = [route for route in self._routes if route.name == name]
+        if same:
+            needs = " or ".join(str(sorted(route.template.parameters)) for route in same)
+            return f"route {name!r} takes {needs}, given {sorted(path_params)}: {path_params!r}"
+        near = get_close_matches(name, [route.name for route in self._routes])
+        return f"no route is named {name!r}" + (f"; did you mean {' or '.join(map(repr, near))}?" if near else "")
+
+    def _add(self, route: BaseRoute) -> None:
+        if not isinstance(route, (Route, Mount)):
+            raise ConfigurationError(f"routes are Route, WebSocketRoute, Mount or Host objects, not {route!r}")
+        for key in _claims(route):
+            other = self._taken.setdefault(key, route)
+            if other is not route:
+                raise RouteConflict(
+                    f"{route.where}: {route!r} answers what {other!r} at {other.where} answers already. "
+                    "Give one of them another path or method."
+                )
+        self._routes.append(route)
+        self._routes_changed()
+
+    def _routes_changed(self) -> None:
+        """Hook: the list of routes is another one now."""
+
+
+def _claims(route: Route | Mount) -> list[tuple[Any, ...]]:
+    """Return what only one route may stand for."""
+    if isinstance(route, Host):
+        return [("host", route.host.key)]
+    if isinstance(route, Mount):
+        return [("mount", route.template.key)]
+    key = route.template.key
+    if route.websocket:
+        return [("websocket", key)]
+    if route.methods is None:
+        return [("any", key)]
+    # GET's own HEAD gives way to a route for HEAD.
+    implied = {"HEAD"} if "GET" in route.methods else set[str]()
+    return [(method, key) for method in sorted(route.methods - implied)]
+
+

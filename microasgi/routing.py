@@ -1,0 +1,199 @@
+"""The router: a registry of routes that is an ASGI application itself, with its lifespan and its middleware.
+
+It builds its tables and its stack before the first scope is answered and, if routes were added since, before the next.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any, ClassVar
+
+import anyio
+
+from microasgi.background import Tasks
+from microasgi.concurrency import current_loop, spawn
+from microasgi.dispatch import Dispatch
+from microasgi.entrance import Entrance
+from microasgi.errors import Errors
+from microasgi.exceptions import ConfigurationError, HTTPException
+from microasgi.foreign import respond
+from microasgi.lifespan import Enter, answer_lifespan, as_context, run_together
+from microasgi.registry import Registry
+from microasgi.routes import BaseRoute, Host, MiddlewareList, Mount, Route, WebSocketRoute
+from microasgi.responses import PlainTextResponse
+from microasgi.sockets import deny
+from microasgi.stack import Call, fold
+from microasgi.types import ASGIApp, Receive, Scope, Send
+
+__all__ = ["BaseRoute", "Host", "Mount", "Route", "Router", "WebSocketRoute"]
+
+logger = logging.getLogger("microasgi")
+
+
+
+async def _unbuilt(*_: Any) -> Any:
+    raise RuntimeError("the router has not been built")
+
+
+_GRACE = 10.0  # seconds that app.tasks are given at shutdown
+
+
+class Router(Registry, Entrance):
+    """Routes to be included in an application, mounted in one, or served as they are.
+
+    `default` answers what no route does, in place of 404 and 405; `lifespan` is an async context manager factory.
+    """
+
+    role: ClassVar[str] = "router"
+
+    def __init__(
+        self,
+        routes: Iterable[BaseRoute] = (),
+        *,
+        middleware: MiddlewareList = (),
+        redirect_slashes: bool = True,
+        default: ASGIApp | None = None,
+        lifespan: Callable[..., Any] | None = None,
+        errors: Errors | None = None,
+    ) -> None:
+        self._errors = errors or Errors()
+        self.redirect_slashes = redirect_slashes
+        self.default = default
+        self.tasks = Tasks()
+        self._lifespans: list[Enter] = []
+        # The loops on which the lifespan runs: None where the server asked for it.
+        self._running: dict[object, _LazyRun | None] = {}
+        self._served = False
+        Entrance.__init__(self, self, self.role, self._errors, _unbuilt, _unbuilt)
+        self._outermost: ASGIApp | None = None
+        self._inside: ASGIApp = self
+        Registry.__init__(self, routes, middleware)
+        self._detour = self._begin
+        if lifespan is not None:
+            self.lifespan(lifespan)
+
+    def lifespan(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Run this around the application's life; several are entered in order and left in reverse.
+
+        It is an async context manager factory, or an async generator function, of the application or of nothing. A
+        mapping that it yields becomes part of `request.state`.
+        """
+        if self._served:
+            raise ConfigurationError("a lifespan has to be added before the application starts")
+        self._lifespans.append(as_context(function, self))
+        return function
+
+    def include(self, router: Registry, prefix: str = "", middleware: MiddlewareList | None = None) -> None:
+        """Take over a router's routes, below a prefix, with its middleware around them; and its lifespans."""
+        super().include(router, prefix, middleware)
+        if isinstance(router, Router):
+            self._lifespans += router._lifespans
+
+    def freeze(self) -> None:
+        """Build the tables and the stack now, so that mistakes in them show now; serving does it by itself."""
+        dispatch = Dispatch(
+            self._routes,
+            self._errors,
+            redirect_slashes=self.redirect_slashes,
+            serve=self._serve,
+            default=self.default,
+        )
+        guard = self._errors.guard
+        folded = fold(
+            self._stack, dispatch.call, self._others(dispatch.socket), serve=self._serve, respond=respond, guard=guard
+        )
+        self._call, self._app, self._outermost = folded.call, folded.app, folded.outermost
+        self._inside = folded.outermost or self._serve(folded.call, folded.app)
+
+    def _serve(self, call: Call, app: ASGIApp) -> ASGIApp:
+        return Entrance(self, self.role, self._errors, call, app)
+
+    def _others(self, socket: ASGIApp) -> ASGIApp:
+        """Return what answers the scopes that are no http requests."""
+
+        async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] == "websocket":
+                await socket(scope, receive, send)
+            elif scope["type"] == "lifespan":
+                await answer_lifespan(scope, receive, send, self._enter)
+            else:
+                raise ValueError(f"{scope['type']!r} is no ASGI scope that this application knows")
+
+        return answer
+
+    def _routes_changed(self) -> None:
+        self._detour = self._begin
+
+    async def _begin(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer the first scope: build, see to it that the lifespan runs, and stand aside."""
+        self.freeze()
+        self._served = True
+        by_server = scope["type"] == "lifespan" or any(run is None for run in self._running.values())
+        self._detour = self._outermost if by_server else self._ensure_started
+        await self(scope, receive, send)
+
+    async def _ensure_started(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer on a server that has no lifespan protocol: it starts before the first answer, once for each loop."""
+        loop = current_loop()
+        run = self._running.get(loop)
+        if scope["type"] == "lifespan" or (run is None and loop in self._running):
+            self._detour = self._outermost
+            await self(scope, receive, send)
+            return
+        if run is None:
+            logger.info("the server has no lifespan: starting the application before its first answer")
+            run = self._running[loop] = _LazyRun()
+            run.task = spawn(partial(run.hold, self._enter))
+        await run.started.wait()
+        if run.failure is not None:
+            self._running.pop(loop, None)
+            await self._refuse_unstarted(scope, receive, send)
+            return
+        scope.setdefault("state", dict(run.state))
+        await self._inside(scope, receive, send)
+
+    async def _refuse_unstarted(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await deny(scope, receive, send, HTTPException(503))
+        else:
+            await PlainTextResponse("Service Unavailable", 503)(scope, receive, send)
+
+    @asynccontextmanager
+    async def _enter(self) -> AsyncIterator[dict[str, Any]]:
+        """Run the lifespan: of this application and of all that is mounted in it."""
+        loop = current_loop()
+        self._running.setdefault(loop, None)
+        mounted = [(route.path or repr(route), route.app) for route in self._routes if isinstance(route, Mount)]
+        mounted += [(route.path, route.app) for route in self._routes if isinstance(route, Route) and route.app]
+        try:
+            async with run_together(self._lifespans, mounted, partial(self.tasks.running, _GRACE)) as state:
+                yield state
+        finally:
+            self._running.pop(loop, None)
+            self._detour = self._begin
+
+
+class _LazyRun:
+    """A lifespan that was started without the server's asking; it lasts as long as the event loop."""
+
+    def __init__(self) -> None:
+        self.started = anyio.Event()
+        self.state: dict[str, Any] = {}
+        self.failure: Exception | None = None
+        self.task: object = None
+
+    async def hold(self, enter: Enter) -> None:
+        """Enter the lifespan and stay in it."""
+        try:
+            async with enter() as state:
+                self.state.update(state or {})
+                self.started.set()
+                await anyio.sleep_forever()
+        except Exception as error:
+            self.failure = error
+            logger.exception("the application's lifespan failed")
+        finally:
+            self.started.set()

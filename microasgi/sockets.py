@@ -1,0 +1,93 @@
+"""The life of a socket around its handler: who may open it, and how it ends on every server.
+
+A handler that returns closes with 1000, one that raises with 1011. A handshake from another origin is refused
+before the handler runs: browsers send cookies along with it and ask nobody (RFC 6455 section 10.2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
+
+from microasgi.errors import Errors, problem, report
+from microasgi.exceptions import HTTPException, WebSocketDisconnect, WebSocketException
+from microasgi.headers import find_header
+from microasgi.types import ASGIApp, Receive, Scope, Send
+from microasgi.websockets import WebSocket, WebSocketState
+
+__all__ = ["deny", "socket_app"]
+
+_DEFAULT_PORTS = {"http": "80", "https": "443"}
+
+
+def socket_app(
+    handler: Callable[[Any], Awaitable[Any]], errors: Errors, allowed_origins: Iterable[str] | None
+) -> ASGIApp:
+    """Return the ASGI application that runs a websocket handler; `None` leaves the origins to the application."""
+    allowed = None if allowed_origins is None else frozenset(allowed_origins)
+
+    async def run(scope: Scope, receive: Receive, send: Send) -> None:
+        websocket: WebSocket[Any] = WebSocket(scope, receive, send)
+        origin = find_header(scope["headers"], b"origin")
+        if origin is not None and not _may_open(scope, origin.decode("latin-1"), allowed):
+            await websocket.close()
+            return
+        try:
+            await handler(websocket)
+        except WebSocketDisconnect:
+            pass
+        except Exception as error:
+            await _end_by_error(websocket, error, errors)
+        await _end(websocket, 1000)
+
+    return run
+
+
+async def deny(scope: Scope, receive: Receive, send: Send, error: HTTPException) -> None:
+    """Refuse a handshake with an error's response, with 403 where the server can send none."""
+    websocket: WebSocket[Any] = WebSocket(scope, receive, send)
+    await websocket.send_denial_response(problem(websocket, error.status_code, error.detail, error.headers))
+
+
+def _may_open(scope: Scope, origin: str, allowed: frozenset[str] | None) -> bool:
+    if allowed is None:
+        allowed = frozenset(getattr(scope.get("app"), "allowed_origins", ()))
+    if origin in allowed or "*" in allowed:
+        return True
+    scheme, separator, authority = origin.lower().partition("://")
+    host = (find_header(scope["headers"], b"host") or b"").decode("latin-1").lower()
+    if not separator or not host:
+        return False
+    # The scheme is the browser's; behind a proxy that ends TLS the server does not know it.
+    return authority == host or f"{authority}:{_DEFAULT_PORTS.get(scheme)}" == host
+
+
+async def _end_by_error(websocket: WebSocket[Any], error: Exception, errors: Errors) -> None:
+    if isinstance(error, OSError) and await websocket.peer_has_left():
+        return  # the server said so by an error out of `send` (ASGI 2.4)
+    handler = errors.find(error)
+    if handler is not None and not isinstance(error, HTTPException):
+        try:
+            await handler(websocket, error)
+            if errors.expects(error):
+                return
+        except Exception as second:
+            error = second
+    if isinstance(error, WebSocketDisconnect):
+        return
+    if isinstance(error, WebSocketException):
+        await _end(websocket, error.code, error.reason)
+    elif not isinstance(error, HTTPException):
+        report(websocket, error)
+        await _end(websocket, 1011)
+    elif websocket.socket_state is WebSocketState.CONNECTING:
+        await websocket.send_denial_response(problem(websocket, error.status_code, error.detail, error.headers))
+    else:
+        await _end(websocket, 1008 if error.status_code < 500 else 1011)
+
+
+async def _end(websocket: WebSocket[Any], code: int, reason: str = "") -> None:
+    try:
+        await websocket.close(code, reason)
+    except (OSError, WebSocketDisconnect):
+        pass  # the peer was faster
