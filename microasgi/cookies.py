@@ -20,7 +20,7 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 
 _token = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
 _plain = re.compile(r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]+").fullmatch
-_refused = re.compile(r"[\x00-\x1f\x7f\u0100-\U0010ffff]").search
+_refused = re.compile(r"[^\x20-\x7e\x80-\xff]").search
 _refused_in_attribute = re.compile(r"[^\x20-\x3a\x3c-\x7e]").search
 _escaped = re.compile(r"\\(?:([0-3][0-7][0-7])|(.))", re.DOTALL).sub
 _special = re.compile(r'["\\,;\x80-\xff]').sub

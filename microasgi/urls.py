@@ -17,6 +17,7 @@ __all__ = ["URL", "URLParts", "URLPath", "parse_query", "quote_path", "quote_seg
 
 _HEX = "0123456789abcdefABCDEF"
 _BYTES = {(high + low).encode(): bytes((int(high + low, 16),)) for high in _HEX for low in _HEX}
+_UNRESERVED = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
 _NETLOC_PARTS = ("username", "password", "hostname", "port")
 _PORTS = {"http": "80", "ws": "80", "https": "443", "wss": "443"}
 
@@ -24,18 +25,19 @@ _scheme = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*").fullmatch
 _address = re.compile(r"([A-Za-z0-9._\-]+|\[[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*\])(?::([0-9]*))?").fullmatch
 
 
-def _escape(found: re.Match[str]) -> str:
-    try:
-        data = found[0].encode("utf-8", "surrogateescape")  # bytes that were no text become themselves again
-    except UnicodeEncodeError:
-        data = found[0].encode("utf-8", "surrogatepass")
-    return "".join([f"%{byte:02X}" for byte in data])
-
-
 def _encoder(allowed: str) -> Callable[[str], str]:
     """Make the function that percent-encodes all but letters, digits, "-", ".", "_", "~" and these."""
-    substitute = re.compile(rf"[^A-Za-z0-9\-._~{re.escape(allowed)}]+").sub
-    return lambda text: substitute(_escape, text)
+    safe = (_UNRESERVED + allowed).encode()
+
+    def encode(text: str) -> str:
+        try:
+            data = text.encode("utf-8", "surrogateescape")  # bytes that were no text become themselves again
+        except UnicodeEncodeError:
+            data = text.encode("utf-8", "surrogatepass")
+        escaped = data.translate(None, safe)
+        return "".join([chr(byte) if byte in safe else f"%{byte:02X}" for byte in data]) if escaped else text
+
+    return encode
 
 
 _word = _encoder(" ")
@@ -237,8 +239,7 @@ class URL:
         now = _split_netloc(components.get("netloc", self.netloc))
         user, password, host, port = [components.pop(name, part) for name, part in zip(_NETLOC_PARTS, now, strict=True)]
         host = _host(host or "")
-        if ":" in host and host[0] != "[":
-            host = f"[{host}]"
+        host = f"[{host}]" if ":" in host and host[0] != "[" else host
         if port not in (None, ""):
             if port != now[3] and not _legal_netloc(f"host:{port}"):
                 raise ValueError(f"{port!r} is no port; write a number up to 65535")

@@ -129,9 +129,10 @@ def test_a_value_that_cannot_be_in_a_cookie_is_refused_with_the_way_out(characte
 
 @pytest.mark.parametrize("attribute", ["path", "domain", "expires"])
 @pytest.mark.parametrize("value", ["/;x", "/\n", "/\x00", "/é", "/\x7f", "/\ud800"])
-def test_an_attribute_that_would_end_early_is_refused(attribute: Any, value: str) -> None:
+def test_an_attribute_that_would_end_early_is_refused(attribute: str, value: str) -> None:
+    options: dict[str, Any] = {attribute: value}
     with pytest.raises(ValueError, match=f"cookie 'a': {attribute} has .* at position 1"):
-        format_cookie("a", "b", **{attribute: value})
+        format_cookie("a", "b", **options)
 
 
 @pytest.mark.parametrize(

@@ -122,7 +122,7 @@ def step_both(multi: MultiDict[str, int], pairs: list[tuple[str, int]], step: tu
             multi.update(value)
             return [*without(pairs, *dict(value)), *value]
         case "pop":
-            assert multi.pop(key, "none") == (found or ["none"])[-1]
+            assert multi.pop(key, -1) == (found or [-1])[-1]
         case "poplist":
             assert multi.poplist(key) == found
         case "clear":
@@ -157,6 +157,14 @@ def test_an_update_takes_mappings_multi_mappings_and_keywords() -> None:
     assert multi.multi_items() == [("b", "3"), ("c", "5"), ("a", "1"), ("a", "2")]
     multi.update(d="6")
     assert multi["d"] == "6"
+
+
+def test_the_newest_key_is_popped_with_all_its_values() -> None:
+    multi = MultiDict([("b", "3"), *PAIRS[:2]])
+    assert multi.popitem() == ("a", "2")
+    assert multi.multi_items() == [("b", "3")]
+    with pytest.raises(KeyError):
+        MultiDict[str, str]().popitem()
 
 
 def test_popping_a_missing_key_gives_none() -> None:
