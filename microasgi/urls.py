@@ -45,8 +45,7 @@ _segment = _encoder("!$&'()*+,;=:@")
 _path = _encoder("!$&'()*+,;=:@/")
 _host = _encoder("!$&'()*+,;=:[]%")
 _userinfo = _encoder("!$&'()*+,;=%")
-# For parts that are encoded already: "%" stays.
-_encoded: dict[str, Callable[[str], str]] = {
+_encoded: dict[str, Callable[[str], str]] = {  # for parts that are encoded already: "%" stays
     "scheme": str,
     "netloc": _encoder("!$&'()*+,;=:@[]%"),
     "path": _encoder("!$&'()*+,;=:@/%"),
