@@ -54,11 +54,12 @@ class ASGILint:
         try:
             result = await _call(self.app, scope, talk.receive, talk.send)
         except Exception as exc:
-            talk.ended = True
             talk.raise_swallowed(exc)
             raise
-        talk.returned(result)
+        finally:
+            talk.ended = True
         talk.raise_swallowed(None)
+        talk.check_end(result)
 
 
 class _Conversation:
@@ -97,9 +98,8 @@ class _Conversation:
             self._checker.send_failed()
             raise
 
-    def returned(self, result: object) -> None:
+    def check_end(self, result: object) -> None:
         """Check the end of the scope: the answer is whole, None was returned, the scope is as it was."""
-        self.ended = True
         self._checker.returned()
         self._checker.require(
             result is None, f"the application returned {result!r}: it must return None", "ASGI, Applications"

@@ -97,7 +97,7 @@ class ResponseRules:
         )
 
     def _is_bodyless(self) -> bool:
-        return self._method == "HEAD" or self._status in (204, 304) or self._status < 200
+        return self._method == "HEAD" or self._status in (204, 304) or 100 <= self._status < 200
 
     def _read_length(self, values: list[bytes]) -> None:
         if not values:
@@ -109,7 +109,7 @@ class ResponseRules:
         self._length = int(values[0])
         if checker.strict:
             checker.require(
-                self._status >= 200 and self._status != 204,
+                self._status != 204 and not 100 <= self._status < 200,
                 f"a {self._status} response carries no content-length",
                 "RFC 9110 section 8.6",
             )
