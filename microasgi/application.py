@@ -8,8 +8,8 @@ from typing import Any, ClassVar, TypeVar
 from microasgi.connection import State
 from microasgi.errors import Errors, HandlerKey
 from microasgi.exceptions import ConfigurationError
-from microasgi.routing import BaseRoute, Router
 from microasgi.routes import MiddlewareList, whereabouts
+from microasgi.routing import BaseRoute, Router
 from microasgi.stack import Middleware, as_middleware
 
 __all__ = ["MicroASGI"]

@@ -14,7 +14,15 @@ from typing import Any, Final, ParamSpec, TypeVar, cast
 
 import anyio
 
-__all__ = ["Stepper", "await_within", "current_loop", "iterate_in_threadpool", "on_asyncio", "run_in_threadpool", "spawn"]
+__all__ = [
+    "Stepper",
+    "await_within",
+    "current_loop",
+    "iterate_in_threadpool",
+    "on_asyncio",
+    "run_in_threadpool",
+    "spawn",
+]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -88,7 +96,7 @@ def _resume(steps: Generator[Any, Any, T], trap: Any) -> Generator[Any, Any, T]:
     while True:
         try:
             value = yield trap
-        except BaseException as error:  # noqa: BLE001 - the loop's cancellation belongs to the awaitable
+        except BaseException as error:
             if not hasattr(steps, "throw"):
                 raise
             step: Callable[[], Any] = partial(steps.throw, error)
@@ -165,7 +173,7 @@ class Stepper:
                 try:
                     self._inside = True
                     waiting = coroutine.throw(error) if error else coroutine.send(value)
-                except BaseException as end:  # noqa: BLE001 - handed on unless it is the coroutine's return
+                except BaseException as end:
                     self.ended = True
                     if isinstance(end, StopIteration):
                         return False
@@ -177,7 +185,7 @@ class Stepper:
             error = value = None
             try:
                 value = yield from self._wait(waiting)
-            except BaseException as thrown:  # noqa: BLE001 - cancellation is thrown into the coroutine
+            except BaseException as thrown:
                 error = thrown
             if error is None and self._handed_over is not None:
                 self._trap = waiting if _pending(waiting) else None

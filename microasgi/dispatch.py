@@ -11,7 +11,6 @@ from typing import Any, NamedTuple, TypeAlias
 from urllib.parse import quote
 
 from microasgi.connection import query_text
-from microasgi.entrance import Entrance
 from microasgi.errors import Errors, problem
 from microasgi.exceptions import HTTPException
 from microasgi.foreign import respond
@@ -65,7 +64,9 @@ class Dispatch:
         self._errors, self._redirect_slashes, self._serve = errors, redirect_slashes, serve
         # Of equal templates the first one counts: a route before a mount.
         ordered = sorted(routes, key=lambda route: isinstance(route, Mount))
-        self._hosts = [(route, self._target(route, route.call, route.enter)) for route in ordered if isinstance(route, Host)]
+        self._hosts = [
+            (route, self._target(route, route.call, route.enter)) for route in ordered if isinstance(route, Host)
+        ]
         entries = [entry for route in ordered for entry in self._entries(route)]
         sockets = [entry for entry in entries if _answers(entry.target.route, websocket=True)]
         requests = [entry for entry in entries if _answers(entry.target.route, websocket=False)]
@@ -214,7 +215,9 @@ def _by_method(entries: list[Entry]) -> dict[str, Table[Target]]:
 
 
 def _differ(entries: list[Entry]) -> bool:
-    return any(entry.methods is not None and "HEAD" in entry.methods and "GET" not in entry.methods for entry in entries)
+    return any(
+        entry.methods is not None and "HEAD" in entry.methods and "GET" not in entry.methods for entry in entries
+    )
 
 
 def _redirect(scope: Scope, path: str, other: str) -> Response:

@@ -48,7 +48,9 @@ class HTTPEndpoint:
     def dispatch(self, request: Request[Any]) -> Awaitable[Any]:
         """Call the method of the class for the request's method."""
         # From a table, never by attribute: the method is the client's text.
-        handler = self._handlers.get(request.method) or (self._handlers.get("GET") if request.method == "HEAD" else None)
+        handler = self._handlers.get(request.method) or (
+            self._handlers.get("GET") if request.method == "HEAD" else None
+        )
         if handler is None:
             raise HTTPException(405, headers={"allow": ", ".join(self.methods)})
         return handler((self, request))
@@ -150,7 +152,9 @@ def adapt(handler: Callable[..., Any], *, websocket: bool = False) -> Adapted:
     if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(handler):
         return _drop_argument(handler) if takes_none else handler
     if websocket:
-        raise ConfigurationError(f"{describe(handler)}: a websocket handler is `async def`, since it waits for messages")
+        raise ConfigurationError(
+            f"{describe(handler)}: a websocket handler is `async def`, since it waits for messages"
+        )
     target = (lambda _: handler()) if takes_none else handler
     if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
         return _call_at_once(target)
@@ -158,7 +162,9 @@ def adapt(handler: Callable[..., Any], *, websocket: bool = False) -> Adapted:
 
 
 def _adapt_class(endpoint: type[HTTPEndpoint] | type[WebSocketEndpoint]) -> Adapted:
-    return lambda connection: endpoint(connection.scope, connection.receive, connection.send_message).dispatch(connection)
+    return lambda connection: endpoint(connection.scope, connection.receive, connection.send_message).dispatch(
+        connection
+    )
 
 
 def _drop_argument(handler: Callable[[], Awaitable[Any]]) -> Adapted:
@@ -234,5 +240,3 @@ def _with_status(response: Response, status: int, headers: Any = None) -> Respon
 def _is_model(kind: type) -> bool:
     names = ("__dataclass_fields__", "__struct_fields__", "model_dump", "__attrs_attrs__")
     return any(hasattr(kind, name) for name in names)
-
-

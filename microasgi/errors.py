@@ -43,7 +43,9 @@ class Errors:
         """Handle this status or exception class, and its subclasses, with `handler(request, error)`, sync or async."""
         is_class = isinstance(key, type) and issubclass(key, Exception)
         if not is_class and not (isinstance(key, int) and 400 <= key <= 599):
-            raise ConfigurationError(f"an exception handler is for an Exception class or a status of 400-599, not {key!r}")
+            raise ConfigurationError(
+                f"an exception handler is for an Exception class or a status of 400-599, not {key!r}"
+            )
         self._handlers[key] = handler if inspect.iscoroutinefunction(handler) else partial(run_in_threadpool, handler)
         self._found.clear()
 
@@ -120,9 +122,7 @@ class Errors:
         return guarded
 
 
-def problem(
-    request: Request[Any], status: int, detail: str, headers: Mapping[str, str] | None = None
-) -> Response:
+def problem(request: Request[Any], status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
     """Return an error as text, or as problem details (RFC 9457) where the client prefers JSON."""
     accept = find_header(request.scope["headers"], b"accept")
     if accept is None or b"json" not in accept or not prefers_json(accept):

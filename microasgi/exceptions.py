@@ -40,9 +40,7 @@ class HTTPException(Exception):
     `detail` is shown to the client (default: the status' standard phrase); `headers` are added to the response.
     """
 
-    def __init__(
-        self, status_code: int, detail: str | None = None, headers: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, status_code: int, detail: str | None = None, headers: Mapping[str, str] | None = None) -> None:
         self.status_code = status_code
         self.detail = _PHRASES.get(status_code, "") if detail is None else detail
         self.headers = headers

@@ -71,7 +71,7 @@ class AppResponse(Response):
         try:
             while await self._stepper.advance():
                 pass
-        except Exception:  # noqa: BLE001, S110 - what it says to a client that left is of no interest
+        except Exception:
             pass
 
     async def _call_app(self, send: Send) -> None:

@@ -9,9 +9,9 @@ import re
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from io import BytesIO
-from typing import BinaryIO, Final, ParamSpec, TypeVar
+from typing import Any, BinaryIO, Final, TypeVar
 
-import anyio.lowlevel
+import anyio
 
 from microasgi.concurrency import run_in_threadpool
 from microasgi.exceptions import HTTPException
@@ -23,7 +23,6 @@ from microasgi.urls import parse_query
 
 __all__ = ["FormData", "FormLimits", "Part", "UploadFile", "iter_parts", "parse_form"]
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 # As much of one chunk is parsed at a time: other tasks get their turn, and what is made of it stays small.
@@ -74,10 +73,10 @@ class UploadFile:
         """Close the file, which deletes it if it is a temporary one."""
         await self._run(self.file.close)
 
-    async def _run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    async def _run(self, function: Callable[..., T], *args: Any) -> T:
         if isinstance(self.file, BytesIO):
-            return function(*args, **kwargs)
-        return await run_in_threadpool(function, *args, **kwargs)
+            return function(*args)
+        return await run_in_threadpool(function, *args)
 
     def __repr__(self) -> str:
         return f"UploadFile(filename={self.filename!r}, size={self.size!r}, headers={self.headers!r})"
@@ -91,10 +90,9 @@ class FormData(ImmutableMultiDict[str, str | UploadFile]):
     async def close(self) -> None:
         """Close every file; the temporary ones are deleted."""
         files = [value.file for _, value in self.multi_items() if isinstance(value, UploadFile)]
-        if all(isinstance(file, BytesIO) for file in files):
-            close_all(files)
-        else:
-            await run_in_threadpool(close_all, files)
+        if not all(isinstance(file, BytesIO) for file in files):
+            return await run_in_threadpool(close_all, files)
+        return close_all(files)
 
 
 class Part:
@@ -103,17 +101,20 @@ class Part:
     What has not been read when the next part is asked for is skipped.
     """
 
-    __slots__ = ("_codec", "_ended", "_limits", "_parts", "_size", "filename", "headers", "name")
+    __slots__ = ("_codec", "_ended", "_limits", "_parts", "_raw", "_size", "filename", "name")
 
     def __init__(self, parts: _Parts, head: PartHead, limits: FormLimits, codec: str) -> None:
-        self.name = head.name
-        self.filename = head.filename
-        self.headers = Headers(raw=head.headers)
+        self.name, self.filename, self._raw = head
         self._parts = parts
         self._limits = limits
         self._codec = codec
         self._size = 0
         self._ended = False
+
+    @property
+    def headers(self) -> Headers:
+        """Return the headers of the part."""
+        return Headers(raw=self._raw)
 
     @property
     def content_type(self) -> str | None:
@@ -137,7 +138,7 @@ class Part:
     async def text(self, limit: int | None = None) -> str:
         """Read the rest of the part as text, by its charset: utf-8, us-ascii or iso-8859-1, anything else is 400."""
         codec = self._codec
-        if content_type := self.content_type:
+        if len(self._raw) > 1 and (content_type := self.content_type):
             codec = pick_codec(parse_options(content_type)[1], codec, 400)
         return decode_text(await self.read(limit), codec)
 
@@ -145,8 +146,14 @@ class Part:
         return self
 
     async def __anext__(self) -> bytes:
-        data = b"" if self._ended else await self._parts.read(self)
-        if not data:
+        if self._ended:
+            raise StopAsyncIteration
+        if self._parts.current is not self:
+            raise RuntimeError("A part of a form is read before the next part is asked for: its bytes are gone.")
+        if not self._parts.events:
+            await self._parts.fill()
+        data = self._parts.events.popleft()
+        if not data or not isinstance(data, bytes):
             self._ended = True
             raise StopAsyncIteration
         self._size += len(data)
@@ -166,43 +173,37 @@ class _Parts:
         self._limits = limits
         self._chunk = b""
         self._position = 0
-        self._events: deque[Event] = deque()
-        self._current: Part | None = None
+        self.events: deque[Event] = deque()
+        self.current: Part | None = None
 
     def __aiter__(self) -> AsyncIterator[Part]:
         return self
 
     async def __anext__(self) -> Part:
-        self._current = None
-        while (event := await self._next_event()) is not None:
+        self.current = None
+        while self.events or await self.fill():
+            event = self.events.popleft()
             if isinstance(event, PartHead):
-                self._current = Part(self, event, self._limits, self._codec)
-                return self._current
+                self.current = Part(self, event, self._limits, self._codec)
+                return self.current
         raise StopAsyncIteration
 
-    async def read(self, part: Part) -> bytes:
-        """Return the next bytes of the part, none at its end."""
-        if self._current is not part:
-            raise RuntimeError("A part of a form is read before the next part is asked for: its bytes are gone.")
-        event = await self._next_event()
-        return event if isinstance(event, bytes) else b""
-
-    async def _next_event(self) -> Event | None:
-        """Return the next event, None at the end of a complete body. All of the stream is read."""
-        while not self._events:
+    async def fill(self) -> bool:
+        """Wait for the next events; False at the end of a complete body. All of the stream is read."""
+        while not self.events:
             if self._position >= len(self._chunk):
                 try:
                     self._chunk = await anext(self._stream)
                 except StopAsyncIteration:
                     self._reader.finish()
-                    return None
+                    return False
                 self._position = 0
             else:
-                await anyio.lowlevel.checkpoint()
+                await anyio.sleep(0)  # noqa: ASYNC115 - importing anyio.lowlevel takes milliseconds
             piece = self._chunk[self._position : self._position + _PIECE]
             self._position += _PIECE
-            self._events.extend(self._reader.feed(piece))
-        return self._events.popleft()
+            self.events.extend(self._reader.feed(piece))
+        return True
 
 
 def iter_parts(content_type: str, stream: AsyncIterator[bytes], limits: FormLimits) -> AsyncIterator[Part]:
@@ -249,10 +250,9 @@ async def _parse_urlencoded(codec: str, stream: AsyncIterator[bytes], limits: Fo
     if text and text.count("&") >= limits.max_fields:
         raise HTTPException(413, f"The form has more than {limits.max_fields} fields.")
     pairs = parse_query(text, limits.max_fields, len(text))
-    if len(body) > limits.max_field_size:
-        for _, value in pairs:
-            if len(value.encode()) > limits.max_field_size:
-                raise HTTPException(413, f"A field of the form is larger than {limits.max_field_size} bytes.")
+    longest = limits.max_field_size
+    if len(body) > longest and any(len(value.encode()) > longest for _, value in pairs):
+        raise HTTPException(413, f"A field of the form is larger than {longest} bytes.")
     return FormData(pairs)
 
 
@@ -291,10 +291,10 @@ async def _receive(part: Part, spool: Spool) -> UploadFile:
 
 async def _discard(spools: list[Spool]) -> None:
     """Close and delete all files, also in a task that is being cancelled."""
-    if not any(spool.on_disk for spool in spools):
-        close_all(spools)
-        return
     from anyio.to_thread import run_sync
 
-    with anyio.CancelScope(shield=True):  # a limiter of its own: other work in threads cannot hold this up
-        await run_sync(close_all, spools, limiter=anyio.CapacityLimiter(1))
+    if any(spool.on_disk for spool in spools):
+        with anyio.CancelScope(shield=True):  # a limiter of its own: other work in threads cannot hold this up
+            await run_sync(close_all, spools, limiter=anyio.CapacityLimiter(1))
+    else:
+        close_all(spools)

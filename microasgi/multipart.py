@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from microasgi.exceptions import HTTPException, MissingPackage
@@ -25,11 +26,12 @@ _LONGEST_BOUNDARY = 70
 
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
-# Possessive throughout: no input makes them go back.
+# Possessive throughout: no input makes them go back. What is rarely needed is compiled when it is.
 _PARAMETER = r';[ \t]*+([^\s;="]++)[ \t]*+=[ \t]*+(?:"(%s)"|([^\s;"]*+))[ \t]*+'
-_ESCAPED = re.compile(_PARAMETER % r'[^"\\]*+(?:\\.[^"\\]*+)*+')
-_LITERAL = re.compile(_PARAMETER % r'[^"]*+')
-_ESCAPE = re.compile(r'\\(["\\])')
+_ESCAPED = _PARAMETER % r'[^"\\]*+(?:\\.[^"\\]*+)*+'
+_LITERAL = _PARAMETER % r'[^"]*+'
+_ESCAPE = r'\\(["\\])'
+_COMMON = re.compile(rb'form-data; name="([^"\\%]*+)"(?:; filename="([^"\\%]*+)")?+')
 
 # The only names of charsets that are understood, and the codecs they stand for.
 _CODECS: Final = {
@@ -90,15 +92,15 @@ class MultipartReader:
         self._files = 0
         self._header_bytes = 0
         self._headers: RawHeaders = []
-        self._name = bytearray()
-        self._value = bytearray()
+        self._name = b""
+        self._value = b""
+        self._disposition: bytes | None = None
         self._events: list[Event] = []
         self._started = False
         self._complete = False
         self._parser = MultipartParser(
             boundary.encode("ascii"),
             {
-                "on_part_begin": self._on_part_begin,
                 "on_header_field": self._on_header_field,
                 "on_header_value": self._on_header_value,
                 "on_header_end": self._on_header_end,
@@ -110,7 +112,7 @@ class MultipartReader:
             max_header_count=limits.max_part_headers,
             max_header_size=limits.max_part_header_bytes,
         )
-        self._parser.logger = _make_silent_logger()
+        self._parser.logger = _silent_logger()
 
     def feed(self, chunk: bytes) -> list[Event]:
         """Take the next chunk of the body and return what it held."""
@@ -130,10 +132,6 @@ class MultipartReader:
         if not self._complete:
             raise HTTPException(400, "Malformed multipart body: it ends before its closing boundary.")
 
-    def _on_part_begin(self) -> None:
-        self._headers = []
-        self._header_bytes = 0
-
     def _on_header_field(self, data: bytes, start: int, end: int) -> None:
         self._name += data[start:end]
 
@@ -141,35 +139,36 @@ class MultipartReader:
         self._value += data[start:end]
 
     def _on_header_end(self) -> None:
-        name, value = bytes(self._name).lower(), bytes(self._value).strip(b" \t")
-        self._name.clear()
-        self._value.clear()
+        name, value = self._name.lower(), self._value.strip(b" \t")
+        self._name = self._value = b""
         self._header_bytes += len(name) + len(value) + 4
-        limit = self._limits.max_part_header_bytes
-        if self._header_bytes > limit:
+        if self._header_bytes > self._limits.max_part_header_bytes:
+            limit = self._limits.max_part_header_bytes
             raise HTTPException(400, f"The headers of a part of the form are larger than {limit} bytes.")
         if _CONTROL.search(value):
             raise HTTPException(400, "Malformed multipart body: a control character in a part's header.")
+        if name == b"content-disposition":
+            if self._disposition is not None:
+                raise HTTPException(400, "Malformed multipart body: a part with two content-dispositions.")
+            self._disposition = value
         self._headers.append((name, value))
 
     def _on_headers_finished(self) -> None:
-        dispositions = [value for name, value in self._headers if name == b"content-disposition"]
-        if len(dispositions) != 1:
-            raise HTTPException(400, "Malformed multipart body: every part needs one content-disposition.")
-        params = parse_disposition(dispositions[0])
-        head = PartHead(params["name"], params.get("filename"), self._headers)
-        self._count(head)
-        self._events.append(head)
-
-    def _count(self, head: PartHead) -> None:
-        if head.filename is None:
+        if self._disposition is None:
+            raise HTTPException(400, "Malformed multipart body: every part needs a content-disposition.")
+        name, filename = parse_disposition(self._disposition)
+        self._events.append(PartHead(name, filename, self._headers))
+        self._headers = []
+        self._header_bytes = 0
+        self._disposition = None
+        if filename is None:
             self._fields += 1
+            if self._fields > self._limits.max_fields:
+                raise HTTPException(413, f"The form has more than {self._limits.max_fields} fields.")
         else:
             self._files += 1
-        if self._fields > self._limits.max_fields:
-            raise HTTPException(413, f"The form has more than {self._limits.max_fields} fields.")
-        if self._files > self._limits.max_files:
-            raise HTTPException(413, f"The form has more than {self._limits.max_files} files.")
+            if self._files > self._limits.max_files:
+                raise HTTPException(413, f"The form has more than {self._limits.max_files} files.")
 
     def _on_part_data(self, data: bytes, start: int, end: int) -> None:
         self._events.append(data if end - start == len(data) else data[start:end])
@@ -181,14 +180,17 @@ class MultipartReader:
         self._complete = True
 
 
-def parse_disposition(value: bytes) -> dict[str, str]:
-    r"""Return the parameters of a part's content-disposition, or raise HTTPException(400).
+def parse_disposition(value: bytes) -> tuple[str, str | None]:
+    r"""Return name and filename of a part's content-disposition, or raise HTTPException(400).
 
     Values are UTF-8. `\"` and `\\` are undone, other backslashes stay; where that leaves an open quote (a name that
     ends in a backslash), every backslash stays. `%22`, `%0D` and `%0A`, which is how browsers send a quote and the
     line ends, are undone too. `filename*` (RFC 5987, UTF-8 only) counts where there is no `filename`.
     """
     try:
+        if common := _COMMON.fullmatch(value):
+            name, filename = common.groups()
+            return name.decode(), None if filename is None else filename.decode()
         kind, semicolon, rest = value.decode().partition(";")
     except UnicodeDecodeError:
         raise HTTPException(400, "Malformed multipart body: a content-disposition that is not UTF-8.") from None
@@ -198,20 +200,22 @@ def parse_disposition(value: bytes) -> dict[str, str]:
     if not pairs or len(dict(pairs)) != len(pairs) or not any(name == "name" for name, _ in pairs):
         raise HTTPException(400, 'Malformed multipart body: a content-disposition needs one name="...".')
     params = dict(pairs)
-    if "filename*" in params and "filename" not in params:
-        params["filename"] = _decode_extended(params["filename*"])
-    return params
+    extended = params.get("filename*")
+    if extended is not None and "filename" not in params:
+        return params["name"], _decode_extended(extended)
+    return params["name"], params.get("filename")
 
 
-def _scan(pattern: re.Pattern[str], text: str) -> list[tuple[str, str]]:
+def _scan(grammar: str, text: str) -> list[tuple[str, str]]:
     """Return the parameters that the whole text consists of, none if it does not."""
     pairs: list[tuple[str, str]] = []
+    pattern = re.compile(grammar)
     position = 0
     while match := pattern.match(text, position):
         name, quoted, token = match.groups()
         value = token if quoted is None else quoted
-        if pattern is _ESCAPED:
-            value = _ESCAPE.sub(r"\1", value)
+        if grammar is _ESCAPED:
+            value = re.sub(_ESCAPE, r"\1", value)
         pairs.append((name.lower(), _undo_percent(value)))
         position = match.end()
     return [] if text[position:].strip(" \t;") else pairs
@@ -265,7 +269,8 @@ def _check_boundary(boundary: str) -> None:
         raise HTTPException(400, "A multipart boundary is made of printable ASCII characters.")
 
 
-def _make_silent_logger() -> Logger:
+@cache
+def _silent_logger() -> Logger:
     """Return a logger that says nothing: what is wrong with a body is the client's to know, not the log's."""
     from logging import CRITICAL, Logger
 

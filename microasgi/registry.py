@@ -136,7 +136,9 @@ class Registry:
         stack = [*as_middleware(middleware or ()), *router._stack]
         for route in router._routes:
             if isinstance(route, Host):
-                raise ConfigurationError(f"{route.where}: {route!r} cannot be included, add it to the application itself")
+                raise ConfigurationError(
+                    f"{route.where}: {route!r} cannot be included, add it to the application itself"
+                )
             if isinstance(route, (Route, Mount)):
                 self._add(route.under(prefix, stack))
 
@@ -193,5 +195,3 @@ def _claims(route: Route | Mount) -> list[tuple[Any, ...]]:
     # GET's own HEAD gives way to a route for HEAD.
     implied = {"HEAD"} if "GET" in route.methods else set[str]()
     return [(method, key) for method in sorted(route.methods - implied)]
-
-

@@ -301,5 +301,3 @@ def _read_all(file: IO[bytes], rest: list[bytes]) -> bytes:
     file.writelines(rest)
     file.seek(0)
     return file.read()
-
-

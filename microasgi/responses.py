@@ -17,11 +17,14 @@ from microasgi.serialization import encode_json
 from microasgi.types import RawHeaders, Receive, Scope, Send
 
 __all__ = [
+    "PLAIN_RESULTS",
+    "PREPARED_LENGTHS",
     "HTMLResponse",
     "JSONResponse",
     "PlainTextResponse",
     "RedirectResponse",
     "Response",
+    "content_length",
     "forbids_body",
     "message_prefix",
 ]
@@ -29,12 +32,22 @@ __all__ = [
 _Background: TypeAlias = Callable[[], Awaitable[None]]
 
 # Prepared, because nearly every response has one of each.
-_LENGTHS: Final = [(b"content-length", str(length).encode()) for length in range(2048)]
-_TYPES: Final[dict[str, tuple[bytes, bytes]]] = {}
+_PREPARED: Final = 2048
+PREPARED_LENGTHS: Final = [(b"content-length", str(length).encode()) for length in range(_PREPARED)]
+_TYPES: Final[dict[str | None, tuple[bytes, bytes]]] = {}
+_REMEMBERED: Final = 256
+
+# How results of the commonest types become a body, and its content-type: where no Response object is needed.
+PLAIN_RESULTS: Final[dict[type, tuple[Callable[[Any], bytes], tuple[bytes, bytes]]]] = {
+    str: (str.encode, (b"content-type", b"text/plain; charset=utf-8")),
+    dict: (encode_json, (b"content-type", b"application/json")),
+    list: (encode_json, (b"content-type", b"application/json")),
+}
 
 
-def _length(size: int) -> tuple[bytes, bytes]:
-    return _LENGTHS[size] if size < 2048 else (b"content-length", str(size).encode())
+def content_length(size: int) -> tuple[bytes, bytes]:
+    """Return the header for a body of this size."""
+    return PREPARED_LENGTHS[size] if size < _PREPARED else (b"content-length", str(size).encode())
 
 
 def _type(media_type: str, charset: str) -> tuple[bytes, bytes]:
@@ -57,6 +70,7 @@ class Response:
 
     media_type: str | None = None
     charset: ClassVar[str] = "utf-8"
+    """Named in text types; what is rendered is UTF-8."""
     sends_itself: ClassVar[bool] = False
     """True for a class that overrides `__call__`: the dispatcher then calls it instead of sending `body`."""
     _headers: MutableHeaders | None = None
@@ -72,41 +86,46 @@ class Response:
         media_type: str | None = None,
         background: _Background | None = None,
     ) -> None:
-        if status_code.__class__ is not int:
-            status_code = int(status_code)
-        self.status_code: int = status_code
+        self.status_code = status_code
         self.background = background
-        if media_type is not None:
+        if media_type is None:
+            media_type = self.media_type
+        else:
             self.media_type = media_type
-        body = b"" if status_code < 200 or status_code in {204, 304} else self.render(content)
-        self._body = body
-        self.raw_headers: RawHeaders = self._start_headers(headers, len(body))
+        self._body = body = self.render(content)
+        if headers is None and status_code == 200 and media_type in _TYPES and len(body) < _PREPARED:
+            self.raw_headers = [PREPARED_LENGTHS[len(body)], _TYPES[media_type]]  # most responses are like this
+            return
+        if status_code.__class__ is not int:
+            self.status_code = status_code = int(status_code)
+        if forbids_body(status_code):
+            self._body = body = b""
+        self.raw_headers = self._start_headers(headers, len(body))
 
     def _start_headers(self, headers: Mapping[str, str] | None, size: int | None) -> RawHeaders:
         raw = [encode_header(name, value) for name, value in headers.items()] if headers else []
-        given = {name for name, _ in raw} if raw else raw
+        given = {name for name, _ in raw}
         if b"transfer-encoding" in given:
             raise ValueError("transfer-encoding is the server's to set (ASGI HTTP): leave it out")
         if size is not None and b"content-length" not in given and not forbids_body(self.status_code):
-            raw.append(_length(size))
+            raw.append(content_length(size))
         media_type = self.media_type
         if media_type is not None and b"content-type" not in given:
-            pair = _TYPES.get(media_type)
-            if pair is None:
-                pair = _TYPES[media_type] = _type(media_type, self.charset)
-                if len(_TYPES) > 256:
+            if media_type not in _TYPES:
+                if len(_TYPES) >= _REMEMBERED:
                     _TYPES.clear()
-            raw.append(pair)
+                _TYPES[media_type] = _type(media_type, self.charset)
+            raw.append(_TYPES[media_type])
         return raw
 
     def render(self, content: Any) -> bytes:
         """Return the body for the content; a subclass may override it."""
-        if content is None:
-            return b""
+        if isinstance(content, str):
+            return content.encode()
         if isinstance(content, bytes):
             return content
-        if isinstance(content, str):
-            return content.encode(self.charset)
+        if content is None:
+            return b""
         if isinstance(content, (memoryview, bytearray)):
             return bytes(content)
         raise TypeError(f"{type(self).__name__} sends text or bytes, not {type(content).__name__}: try JSONResponse")

@@ -15,7 +15,7 @@ from microasgi.stack import Middleware, as_middleware
 from microasgi.types import ASGIApp, Receive, Scope, Send
 from microasgi.urls import URLPath
 
-__all__ = ["BaseRoute", "Host", "Mount", "MiddlewareList", "Route", "WebSocketRoute", "whereabouts"]
+__all__ = ["BaseRoute", "Host", "MiddlewareList", "Mount", "Route", "WebSocketRoute", "whereabouts"]
 
 MiddlewareList: TypeAlias = Iterable[Middleware | Callable[..., Any]]
 _PACKAGE = __name__.partition(".")[0]
@@ -214,7 +214,7 @@ class Mount(BaseRoute):
             below = Template("/{path:path}").write({"path": str(rest["path"]).removeprefix("/")})
             return URLPath(prefix + below, protocol="http")
         inner = name.removeprefix(f"{self.name}:") if self.name else name
-        if self.name and inner == name or not hasattr(self.app, "url_path_for"):
+        if (self.name and inner == name) or not hasattr(self.app, "url_path_for"):
             raise NoMatchFound(f"{name!r} is not below {self!r}")
         path = self.app.url_path_for(inner, **rest)
         return URLPath(prefix + str(path), protocol=path.protocol, host=path.host)

@@ -22,8 +22,8 @@ from microasgi.exceptions import ConfigurationError, HTTPException
 from microasgi.foreign import respond
 from microasgi.lifespan import Enter, answer_lifespan, as_context, run_together
 from microasgi.registry import Registry
-from microasgi.routes import BaseRoute, Host, MiddlewareList, Mount, Route, WebSocketRoute
 from microasgi.responses import PlainTextResponse
+from microasgi.routes import BaseRoute, Host, MiddlewareList, Mount, Route, WebSocketRoute
 from microasgi.sockets import deny
 from microasgi.stack import Call, fold
 from microasgi.types import ASGIApp, Receive, Scope, Send
@@ -31,7 +31,6 @@ from microasgi.types import ASGIApp, Receive, Scope, Send
 __all__ = ["BaseRoute", "Host", "Mount", "Route", "Router", "WebSocketRoute"]
 
 logger = logging.getLogger("microasgi")
-
 
 
 async def _unbuilt(*_: Any) -> Any:

@@ -45,9 +45,7 @@ def _general(value: Any, *, ascii_only: bool = False) -> str:
 
 _make: Any = json.encoder.c_make_encoder
 # No memory of containers on the way down (the first argument): a value that holds itself ends in RecursionError.
-_encode: Any = _make and _make(
-    None, _plain, json.encoder.encode_basestring, None, ":", ",", False, False, False
-)
+_encode: Any = _make and _make(None, _plain, json.encoder.encode_basestring, None, ":", ",", False, False, False)
 
 
 def encode_json(value: Any) -> bytes:

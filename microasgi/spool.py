@@ -6,7 +6,6 @@ Law: whatever touches the disk is a method that says so, made to be called in a 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable
 from contextlib import ExitStack
 from io import BytesIO
@@ -19,8 +18,7 @@ __all__ = ["Spool", "close_all", "make_safe_filename"]
 _BATCH: Final = 1024 * 1024
 
 _LONGEST_NAME: Final = 200
-_FORBIDDEN: Final = re.compile(r'[<>:"|?*]')
-_DEVICE: Final = re.compile(r"(?:CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(?:COM|LPT)[0-9¹²³]) *(?:\.|$)", re.IGNORECASE)
+_DEVICE: Final = r"(?:CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(?:COM|LPT)[0-9¹²³]) *(?:\.|$)"
 
 
 class Spool:
@@ -96,15 +94,17 @@ def make_safe_filename(name: str) -> str:
     No path, no device, no hidden file, no control or format character; at most 200 bytes of UTF-8; `"file"` when
     nothing is left.
     """
+    import unicodedata
+
     name = re.split(r"[/\\]", name)[-1]
     name = "".join(char for char in name if unicodedata.category(char) not in {"Cc", "Cf", "Cs", "Zl", "Zp"})
-    name = _FORBIDDEN.sub("_", name).strip(" .")
+    name = re.sub(r'[<>:"|?*]', "_", name).strip(" .")
     if len(name.encode()) > _LONGEST_NAME:
         stem, dot, suffix = name.rpartition(".")
         if not dot or len(suffix.encode()) > 20:
             stem, dot, suffix = name, "", ""
         room = _LONGEST_NAME - len((dot + suffix).encode())
         name = stem.encode()[:room].decode(errors="ignore").rstrip(" .") + dot + suffix
-    if _DEVICE.match(name):
+    if re.match(_DEVICE, name, re.IGNORECASE):
         name = f"_{name}"
     return name or "file"

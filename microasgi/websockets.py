@@ -43,7 +43,13 @@ _DENIED, _CLOSED, _DISCONNECTED = WebSocketState.DENIED, WebSocketState.CLOSED, 
 _TRANSITIONS: Final[dict[str, dict[WebSocketState, WebSocketState]]] = {
     "accept": {_CONNECTING: _CONNECTED},
     "deny": {_CONNECTING: _DENIED},
-    "close": {_CONNECTING: _DENIED, _CONNECTED: _CLOSED, _CLOSED: _CLOSED, _DENIED: _DENIED, _DISCONNECTED: _DISCONNECTED},
+    "close": {
+        _CONNECTING: _DENIED,
+        _CONNECTED: _CLOSED,
+        _CLOSED: _CLOSED,
+        _DENIED: _DENIED,
+        _DISCONNECTED: _DISCONNECTED,
+    },
     "send": {_CONNECTED: _CONNECTED},
     "receive": {_CONNECTED: _CONNECTED},
 }
