@@ -1,0 +1,306 @@
+"""What is measured: one `Case` per row of the table, with the request, the right answer and the goal.
+
+Law: a case says nothing about any framework. A target builds an application for `case.build`; the same
+request is played to every target and the answer must satisfy `problems()` before a clock is started.
+"""
+
+import asyncio
+import itertools
+import json
+import random
+from collections.abc import AsyncIterator, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+TEXT = "text/plain"
+JSON = "application/json"
+HELLO = "Hello, World!"
+DOCUMENT = [
+    {"id": i, "name": f"product {i}", "price": i * 1.25, "active": i % 3 == 0, "tags": ["red", "large", f"t{i}"]}
+    for i in range(1090)
+]
+ORDER = {"customer": "Ada Lovelace", "lines": [{"sku": "A-1", "count": 2}, {"sku": "B-7", "count": 1}], "paid": True}
+ITEM = {"name": "teapot", "price": 2.5, "quantity": 4, "tags": ["kitchen", "tea"]}
+FORM = (
+    b"name=Ada+Lovelace&email=ada%40example.org&street=12+St+James%27s+Square&city=London&zip=SW1Y"
+    b"&country=GB&phone=%2B44+20+7946+0000&newsletter=on&language=en&comment=caf%C3%A9+please"
+)
+COOKIES = b"session=8f14e45fceea167a5a36dedd4bea2543; theme=dark; lang=en-GB; consent=yes"
+CHUNK = "x" * 63 + "\n"
+CHUNKS = 100
+BOUNDARY = b"----benchmark7MA4YWxkTrZu0gW"
+UPLOAD_SIZE = 50 * 1024 * 1024
+PIECE = 64 * 1024
+
+
+@dataclass(frozen=True)
+class Item:
+    """The dataclass of the case `json_dataclass`."""
+
+    name: str
+    price: float
+    quantity: int
+    tags: list[str]
+
+
+def item_from(data: Any) -> Item:
+    """Check `data` and build an `Item`, as an application does by hand where the framework does not."""
+    if not isinstance(data, dict) or data.keys() != {"name", "price", "quantity", "tags"}:
+        raise ValueError("an item has name, price, quantity and tags")
+    name, price, quantity, tags = data["name"], data["price"], data["quantity"], data["tags"]
+    right = isinstance(name, str) and isinstance(price, float | int) and type(quantity) is int
+    if not right or not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+        raise ValueError("an item has a field of the wrong type")
+    return Item(name, float(price), quantity, tags)
+
+
+async def stream_text() -> AsyncIterator[str]:
+    """The body of the case `stream`, as text."""
+    for _ in range(CHUNKS):
+        yield CHUNK
+
+
+async def stream_bytes() -> AsyncIterator[bytes]:
+    """The body of the case `stream`, as bytes."""
+    chunk = CHUNK.encode()
+    for _ in range(CHUNKS):
+        yield chunk
+
+
+def static_template(number: int) -> str:
+    return f"/area{number}/list"
+
+
+def parameter_template(number: int) -> str:
+    return f"/area{number}/{{id}}"
+
+
+def upload_answer(title: str, size: int, tail: bytes) -> str:
+    """The text an upload handler answers: the text field, the file's size and its last four bytes."""
+    return f"{title} {size} {tail[-4:].hex()}"
+
+
+@cache
+def upload_body() -> bytes:
+    """A multipart document: a text field `title` and a file of 50 MiB, without its last newline."""
+    head = (
+        b'--%b\r\nContent-Disposition: form-data; name="title"\r\n\r\nholiday\r\n'
+        b'--%b\r\nContent-Disposition: form-data; name="file"; filename="holiday.bin"\r\n'
+        b"Content-Type: application/octet-stream\r\n\r\n"
+    ) % (BOUNDARY, BOUNDARY)
+    block = random.Random(7).randbytes(1024 * 1024)
+    return head + block * (UPLOAD_SIZE // len(block)) + b"\r\n--%b--\r\n" % BOUNDARY
+
+
+def upload_tail() -> bytes:
+    return upload_body()[: -len(BOUNDARY) - 8][-4:]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row: the request, what a right answer is, and the ratio to the raw callable we want to stay under."""
+
+    name: str
+    title: str
+    build: str
+    goal: float | None = None
+    arguments: tuple[int, ...] = ()
+    kind: str = "http"
+    method: str = "GET"
+    path: str = "/"
+    query: bytes = b""
+    content_type: bytes | None = None
+    body: bytes = b""
+    cookie: bytes | None = None
+    upload: bool = False
+    status: int = 200
+    answer: Any = None
+    answer_type: str | None = None
+    answer_header: tuple[bytes, bytes] | None = None
+    rounds: int = 1000
+    only: tuple[str, ...] = ()
+
+
+SCALES = (10, 400, 2000, 10_000)
+LARGE_TABLES = ("raw", "microasgi", "starlette", "falcon", "blacksheep")
+
+
+def route_cases() -> Iterator[Case]:
+    for count in SCALES:
+        only = LARGE_TABLES if count > 2000 else ()
+        last, goal = count - 1, None if count < 400 else 1.6
+        yield Case(
+            f"static_{count}", f"last of {count:,} routes, static", "static_routes", goal, (count,),
+            path=static_template(last), answer=f"list {last}", answer_type=TEXT, only=only,
+        )  # fmt: skip
+        yield Case(
+            f"parameter_{count}", f"last of {count:,} routes, parameter", "parameter_routes", goal, (count,),
+            path=f"/area{last}/b42", answer="b42", answer_type=TEXT, only=only,
+        )  # fmt: skip
+
+
+def all_cases() -> Iterator[Case]:
+    hello = {"answer": HELLO, "answer_type": TEXT}
+    order, item = json.dumps(ORDER).encode(), json.dumps(ITEM).encode()
+    yield Case("plaintext", "plaintext", "plaintext", 2.2, **hello)
+    yield Case(
+        "path_query", "int path parameter + query → json", "path_query", 1.25, path="/items/42",
+        query=b"page=2&q=red+shoes", answer={"id": 42, "page": 2, "q": "red shoes"}, answer_type=JSON,
+    )  # fmt: skip
+    yield Case(
+        "json_echo", "json echo", "json_echo", 1.25, method="POST", content_type=b"application/json", body=order,
+        answer=ORDER, answer_type=JSON,
+    )  # fmt: skip
+    yield Case(
+        "json_dataclass", "json into a dataclass", "json_dataclass", 1.4, method="POST",
+        content_type=b"application/json", body=item, answer={"name": "teapot", "total": 10.0}, answer_type=JSON,
+    )  # fmt: skip
+    yield Case(
+        "form", "urlencoded form, 10 fields", "form", 1.5, method="POST",
+        content_type=b"application/x-www-form-urlencoded", body=FORM, answer="10 Ada Lovelace café please",
+        answer_type=TEXT,
+    )  # fmt: skip
+    yield Case("cookie", "cookie", "cookie", 1.4, cookie=COOKIES, answer="dark", answer_type=TEXT)
+    yield Case(
+        "exception", "exception → handler", "exception", 1.5, status=409, answer="conflict: order 7", answer_type=TEXT
+    )
+    yield Case("not_found", "404", "site", 2.3, path="/nowhere", status=404)
+    yield Case("method_not_allowed", "405", "site", 1.9, method="DELETE", path="/items/42", status=405)
+    yield from route_cases()
+    yield Case("middlewares", "five pass-through middlewares", "middlewares", 2.0, **hello)
+    yield Case(
+        "pair", "one before/after function middleware", "pair", 2.0, **hello, answer_header=(b"x-pair", b"after")
+    )
+    yield Case("stream", "100 chunks streamed", "stream", 1.4, answer=CHUNK * CHUNKS, answer_type=TEXT)
+    yield Case("json_large", "100 kB json out", "json_large", None, answer=DOCUMENT, answer_type=JSON)
+    upload = {"method": "POST", "upload": True, "answer_type": TEXT, "rounds": 7}
+    upload["content_type"] = b"multipart/form-data; boundary=" + BOUNDARY
+    yield Case("upload", "multipart 50 MB → file object", "upload", 2.0, **upload)
+    yield Case("upload_parts", "multipart 50 MB, part by part", "upload_parts", 1.2, **upload)
+    yield Case("websocket_echo", "websocket echo, a message", "websocket", 1.6, kind="echo", path="/ws")
+    yield Case("websocket_connect", "websocket connect + close", "websocket", 1.8, kind="connect", path="/ws")
+
+
+CASES = {case.name: case for case in all_cases()}
+
+
+def request_headers(case: Case) -> list[tuple[bytes, bytes]]:
+    """Five pairs, as a server hands them over (six for a websocket handshake)."""
+    host = (b"host", b"127.0.0.1:8000")
+    if case.kind != "http":
+        return [
+            host, (b"connection", b"Upgrade"), (b"upgrade", b"websocket"), (b"origin", b"http://127.0.0.1:8000"),
+            (b"sec-websocket-version", b"13"), (b"sec-websocket-key", b"dGhlIHNhbXBsZSBub25jZQ=="),
+        ]  # fmt: skip
+    headers = [host, (b"user-agent", b"Mozilla/5.0 (X11; Linux x86_64)"), (b"accept", b"*/*")]
+    if case.content_type:
+        size = len(upload_body()) if case.upload else len(case.body)
+        return [*headers, (b"content-type", case.content_type), (b"content-length", b"%d" % size)]
+    last = (b"cookie", case.cookie) if case.cookie else (b"accept-encoding", b"gzip, deflate, br")
+    return [*headers, (b"connection", b"keep-alive"), last]
+
+
+def request_messages(case: Case) -> list[dict[str, Any]]:
+    """What `receive` gives for an http case, then nothing until the client would go away."""
+    body = upload_body() if case.upload else case.body
+    pieces = [body[at : at + PIECE] for at in range(0, len(body), PIECE)] or [b""]
+    last = len(pieces) - 1
+    return [{"type": "http.request", "body": piece, "more_body": at < last} for at, piece in enumerate(pieces)]
+
+
+class Client:
+    """The server's side of one request: hands out the prepared messages, then waits for ever; takes everything."""
+
+    __slots__ = ("messages",)
+
+    def __init__(self, messages: Iterable[dict[str, Any]]) -> None:
+        self.messages = iter(messages)
+
+    async def receive(self) -> dict[str, Any]:
+        for message in self.messages:
+            return message
+        return await asyncio.get_running_loop().create_future()
+
+    @staticmethod
+    async def send(message: dict[str, Any]) -> None:
+        return
+
+
+class PatientClient(Client):
+    """As `Client`, and tells of the disconnect after the response, for frameworks that end a request only then."""
+
+    __slots__ = ("complete",)
+
+    def __init__(self, messages: Iterable[dict[str, Any]]) -> None:
+        super().__init__(messages)
+        self.complete = asyncio.Event()
+
+    async def receive(self) -> dict[str, Any]:
+        for message in self.messages:
+            return message
+        await self.complete.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message: dict[str, Any]) -> None:
+        if message["type"] == "http.response.body" and not message.get("more_body"):
+            self.complete.set()
+
+
+class SocketClient:
+    """The server's side of one websocket: the client connects, sends each message when the last one was
+    answered, and goes away. A framework that reads ahead waits, as it would on a wire."""
+
+    __slots__ = ("answers", "messages", "waiter")
+
+    def __init__(self, messages: int) -> None:
+        message = {"type": "websocket.receive", "text": "hello", "bytes": None}
+        start, end = {"type": "websocket.connect"}, {"type": "websocket.disconnect", "code": 1000, "reason": ""}
+        self.messages = itertools.chain([start], itertools.repeat(message, messages), [end])
+        self.answers, self.waiter = 1, None
+
+    async def receive(self) -> dict[str, Any]:
+        if not self.answers:
+            self.waiter = asyncio.get_running_loop().create_future()
+            await self.waiter
+        self.answers -= 1
+        for message in self.messages:
+            return message
+        return await asyncio.get_running_loop().create_future()
+
+    async def send(self, message: dict[str, Any]) -> None:
+        self.answers += 1
+        if self.waiter and not self.waiter.done():
+            self.waiter.set_result(None)
+
+
+def problems(case: Case, sent: list[dict[str, Any]]) -> list[str]:
+    """What is wrong with an http answer; an empty list when nothing is."""
+    if not sent or sent[0]["type"] != "http.response.start":
+        return [f"no response: {[message['type'] for message in sent]}"]
+    headers = {bytes(name).lower(): bytes(value) for name, value in sent[0].get("headers", ())}
+    body = b"".join(message.get("body", b"") for message in sent[1:])
+    found = []
+    if sent[0]["status"] != case.status:
+        found.append(f"status {sent[0]['status']}, not {case.status}: {body[:200]!r}")
+    if len(sent) < 2 or sent[-1].get("more_body"):
+        found.append("the body has no end")
+    if case.answer_type and not headers.get(b"content-type", b"").decode().startswith(case.answer_type):
+        found.append(f"content-type {headers.get(b'content-type')!r}, not {case.answer_type}")
+    if case.answer_header and headers.get(case.answer_header[0]) != case.answer_header[1]:
+        found.append(f"no header {case.answer_header}")
+    if b"content-length" in headers and int(headers[b"content-length"]) != len(body):
+        found.append(f"content-length {headers[b'content-length']!r} for {len(body)} bytes")
+    answer = upload_answer("holiday", UPLOAD_SIZE, upload_tail()) if case.upload else case.answer
+    if answer is not None and not same(case, body, answer):
+        found.append(f"body {body[:200]!r}")
+    return found
+
+
+def same(case: Case, body: bytes, answer: Any) -> bool:
+    if case.answer_type != JSON:
+        return body == answer.encode()
+    try:
+        return json.loads(body) == answer
+    except ValueError:
+        return False

@@ -1,0 +1,186 @@
+"""BlackSheep with typed handlers and function middlewares."""
+
+from typing import Any
+
+from blacksheep import Application, FromJSON, Request, Response, Router, StreamedContent, WebSocket, json, text
+from blacksheep.server.websocket import WebSocketDisconnectError
+from cases import DOCUMENT, HELLO, Item, parameter_template, static_template, stream_bytes, upload_answer
+
+MIB = 1024 * 1024
+
+
+def single(handler: Any, path: str = "/", method: str = "GET") -> Application:
+    app = Application(router=Router())
+    app.router.add(method, path, handler)
+    return app
+
+
+async def hello(request: Request) -> Response:
+    return text(HELLO)
+
+
+def plaintext() -> Application:
+    return single(hello)
+
+
+def site() -> Application:
+    app = single(hello)
+    app.router.add("GET", "/items", hello)
+    app.router.add("POST", "/items", hello)
+    app.router.add("GET", "/items/{int:id}", hello)
+    return app
+
+
+def path_query() -> Application:
+    async def item(id: int, page: int, q: str) -> Response:
+        return json({"id": id, "page": page, "q": q})
+
+    return single(item, "/items/{int:id}")
+
+
+def json_echo() -> Application:
+    async def echo(request: Request) -> Response:
+        return json(await request.json())
+
+    return single(echo, method="POST")
+
+
+def json_dataclass() -> Application:
+    async def total(data: FromJSON[Item]) -> Response:
+        item = data.value
+        return json({"name": item.name, "total": item.price * item.quantity})
+
+    return single(total, method="POST")
+
+
+def form() -> Application:
+    async def submit(request: Request) -> Response:
+        fields = await request.form()
+        return text(f"{len(fields)} {fields['name']} {fields['comment']}")
+
+    return single(submit, method="POST")
+
+
+def cookie() -> Application:
+    async def theme(request: Request) -> Response:
+        return text(request.get_cookie("theme") or "none")
+
+    return single(theme)
+
+
+class Conflict(Exception):
+    """The application's own error."""
+
+
+async def on_conflict(app: Application, request: Request, error: Conflict) -> Response:
+    return text(f"conflict: {error}", 409)
+
+
+def exception() -> Application:
+    async def fail(request: Request) -> Response:
+        raise Conflict("order 7")
+
+    app = single(fail)
+    app.exceptions_handlers[Conflict] = on_conflict
+    return app
+
+
+def static_routes(count: int) -> Application:
+    app = Application(router=Router())
+
+    def make(number: int) -> Any:
+        async def handler(request: Request) -> Response:
+            return text(f"list {number}")
+
+        return handler
+
+    for number in range(count):
+        app.router.add("GET", static_template(number), make(number))
+    return app
+
+
+def parameter_routes(count: int) -> Application:
+    app = Application(router=Router())
+
+    async def show(request: Request) -> Response:
+        return text(request.route_values["id"])
+
+    for number in range(count):
+        app.router.add("GET", parameter_template(number), show)
+    return app
+
+
+async def through(request: Request, handler: Any) -> Response:
+    return await handler(request)
+
+
+async def add_header(request: Request, handler: Any) -> Response:
+    response = await handler(request)
+    response.headers.add(b"x-pair", b"after")
+    return response
+
+
+def middlewares() -> Application:
+    app = single(hello)
+    app.middlewares.extend([through] * 5)
+    return app
+
+
+def pair() -> Application:
+    app = single(hello)
+    app.middlewares.append(add_header)
+    return app
+
+
+def stream() -> Application:
+    async def chunks(request: Request) -> Response:
+        return Response(200, content=StreamedContent(b"text/plain; charset=utf-8", stream_bytes))
+
+    return single(chunks)
+
+
+def json_large() -> Application:
+    async def document(request: Request) -> Response:
+        return json(DOCUMENT)
+
+    return single(document)
+
+
+def upload() -> Application:
+    async def save(request: Request) -> Response:
+        fields = {part.name: part for part in await request.multipart()}
+        size, tail, file = 0, b"", fields[b"file"].file
+        while piece := file.read(MIB):
+            size, tail = size + len(piece), piece
+        return text(upload_answer(fields[b"title"].data.decode(), size, tail))
+
+    return single(save, method="POST")
+
+
+def upload_parts() -> Application:
+    async def count(request: Request) -> Response:
+        title, size, tail = b"", 0, b""
+        async for part in request.multipart_stream():
+            async for piece in part.stream():
+                if part.name == "file":
+                    size, tail = size + len(piece), piece
+                else:
+                    title += piece
+        return text(upload_answer(title.decode(), size, tail))
+
+    return single(count, method="POST")
+
+
+def websocket() -> Application:
+    app = Application(router=Router())
+
+    async def echo(websocket: WebSocket) -> None:
+        await websocket.accept()
+        try:
+            while True:
+                await websocket.send_text(await websocket.receive_text())
+        except WebSocketDisconnectError:
+            return
+
+    app.router.add_ws("/ws", echo)
+    return app

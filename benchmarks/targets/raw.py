@@ -1,0 +1,349 @@
+"""The measure of all others: plain ASGI callables that do the same work by hand with the standard library."""
+
+import asyncio
+import json
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl
+
+from cases import DOCUMENT, HELLO, item_from, parameter_template, static_template, stream_bytes, upload_answer
+
+TEXT = (b"content-type", b"text/plain; charset=utf-8")
+JSON = (b"content-type", b"application/json")
+MIB = 1024 * 1024
+encode_json = json.JSONEncoder(separators=(",", ":")).encode  # json.dumps would make an encoder for each call
+
+
+async def answer(send: Any, status: int, body: bytes, kind: tuple[bytes, bytes] = TEXT) -> None:
+    headers = [kind, (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def answer_json(send: Any, value: Any) -> None:
+    await answer(send, 200, encode_json(value).encode(), JSON)
+
+
+async def read_body(receive: Any) -> bytes:
+    message = await receive()
+    if not message.get("more_body"):
+        return message["body"]
+    pieces = [message["body"]]
+    while message.get("more_body"):
+        message = await receive()
+        pieces.append(message["body"])
+    return b"".join(pieces)
+
+
+def dispatch(routes: dict[str, dict[str, Any]], fallback: Callable[[Any], Any] | None = None) -> Any:
+    """Path, then method; `fallback` finds the handlers of a path that is not a fixed one."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        methods = routes.get(scope["path"]) or (fallback and fallback(scope))
+        if methods is None:
+            await answer(send, 404, b"Not Found")
+            return
+        handler = methods.get(scope["method"])
+        if handler is None:
+            allow = (b"allow", ", ".join(methods).encode())
+            headers = [TEXT, allow, (b"content-length", b"18")]
+            await send({"type": "http.response.start", "status": 405, "headers": headers})
+            await send({"type": "http.response.body", "body": b"Method Not Allowed"})
+            return
+        await handler(scope, receive, send)
+
+    return app
+
+
+async def hello(scope: Any, receive: Any, send: Any) -> None:
+    body = HELLO.encode()
+    headers = [TEXT, (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def plaintext() -> Any:
+    return dispatch({"/": {"GET": hello}})
+
+
+def site() -> Any:
+    methods = {"GET": hello}
+
+    def find(scope: Any) -> Any:
+        head, _, tail = scope["path"].rpartition("/")
+        return methods if head == "/items" and tail.isdecimal() else None
+
+    return dispatch({"/": methods, "/items": {"GET": hello, "POST": hello}}, find)
+
+
+def path_query() -> Any:
+    async def item(scope: Any, receive: Any, send: Any) -> None:
+        query = dict(parse_qsl(scope["query_string"].decode(), keep_blank_values=True))
+        page = query.get("page", "1")
+        if not page.isdecimal():
+            await answer(send, 400, b"page is a number")
+            return
+        await answer_json(send, {"id": scope["path_params"]["id"], "page": int(page), "q": query.get("q", "")})
+
+    methods = {"GET": item}
+
+    def find(scope: Any) -> Any:
+        head, _, tail = scope["path"].rpartition("/")
+        if head != "/items" or not tail.isdecimal():
+            return None
+        scope["path_params"] = {"id": int(tail)}
+        return methods
+
+    return dispatch({}, find)
+
+
+def json_echo() -> Any:
+    async def echo(scope: Any, receive: Any, send: Any) -> None:
+        try:
+            value = json.loads(await read_body(receive))
+        except ValueError:
+            await answer(send, 400, b"the body is not JSON")
+            return
+        await answer_json(send, value)
+
+    return dispatch({"/": {"POST": echo}})
+
+
+def json_dataclass() -> Any:
+    async def total(scope: Any, receive: Any, send: Any) -> None:
+        try:
+            item = item_from(json.loads(await read_body(receive)))
+        except ValueError as error:
+            await answer(send, 400, str(error).encode())
+            return
+        await answer_json(send, {"name": item.name, "total": item.price * item.quantity})
+
+    return dispatch({"/": {"POST": total}})
+
+
+def form() -> Any:
+    async def submit(scope: Any, receive: Any, send: Any) -> None:
+        fields = dict(parse_qsl((await read_body(receive)).decode(), keep_blank_values=True))
+        await answer(send, 200, f"{len(fields)} {fields['name']} {fields['comment']}".encode())
+
+    return dispatch({"/": {"POST": submit}})
+
+
+def find_header(scope: Any, wanted: bytes) -> bytes:
+    for name, value in scope["headers"]:
+        if name == wanted:
+            return value
+    return b""
+
+
+def cookie() -> Any:
+    async def theme(scope: Any, receive: Any, send: Any) -> None:
+        cookies = {}
+        for pair in find_header(scope, b"cookie").decode("latin-1").split(";"):
+            name, _, value = pair.partition("=")
+            cookies[name.strip()] = value.strip().strip('"')
+        await answer(send, 200, cookies.get("theme", "none").encode())
+
+    return dispatch({"/": {"GET": theme}})
+
+
+def exception() -> Any:
+    class Conflict(Exception):
+        pass
+
+    async def fail(scope: Any, receive: Any, send: Any) -> None:
+        raise Conflict("order 7")
+
+    inner = dispatch({"/": {"GET": fail}})
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        try:
+            await inner(scope, receive, send)
+        except Conflict as error:
+            await answer(send, 409, f"conflict: {error}".encode())
+
+    return app
+
+
+def static_routes(count: int) -> Any:
+    def make(number: int) -> Any:
+        async def handler(scope: Any, receive: Any, send: Any) -> None:
+            await answer(send, 200, f"list {number}".encode())
+
+        return handler
+
+    return dispatch({static_template(number): {"GET": make(number)} for number in range(count)})
+
+
+def parameter_routes(count: int) -> Any:
+    async def show(scope: Any, receive: Any, send: Any) -> None:
+        await answer(send, 200, scope["path_params"]["id"].encode())
+
+    heads = {parameter_template(number).rpartition("/")[0]: {"GET": show} for number in range(count)}
+
+    def find(scope: Any) -> Any:
+        head, _, tail = scope["path"].rpartition("/")
+        methods = heads.get(head)
+        if methods is None or not tail:
+            return None
+        scope["path_params"] = {"id": tail}
+        return methods
+
+    return dispatch({}, find)
+
+
+def middlewares() -> Any:
+    def layer(app: Any) -> Any:
+        async def through(scope: Any, receive: Any, send: Any) -> None:
+            await app(scope, receive, send)
+
+        return through
+
+    app = plaintext()
+    for _ in range(5):
+        app = layer(app)
+    return app
+
+
+def pair() -> Any:
+    inner = plaintext()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        async def add_header(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"].append((b"x-pair", b"after"))
+            await send(message)
+
+        await inner(scope, receive, add_header)
+
+    return app
+
+
+def stream() -> Any:
+    async def chunks(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [TEXT]})
+        async for chunk in stream_bytes():
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    return dispatch({"/": {"GET": chunks}})
+
+
+def json_large() -> Any:
+    async def document(scope: Any, receive: Any, send: Any) -> None:
+        await answer_json(send, DOCUMENT)
+
+    return dispatch({"/": {"GET": document}})
+
+
+def option(value: bytes, name: bytes) -> bytes:
+    """A parameter of a header value: `option(b'form-data; name="a"', b"name")` is `b"a"`."""
+    for part in value.split(b";")[1:]:
+        key, _, content = part.strip().partition(b"=")
+        if key == name:
+            return content.strip(b'"')
+    return b""
+
+
+def part_name(head: bytes) -> str:
+    for line in head.split(b"\r\n"):
+        name, _, value = line.partition(b":")
+        if name.lower() == b"content-disposition":
+            return option(value, b"name").decode()
+    raise ValueError("a part has no content-disposition")
+
+
+async def multipart(scope: Any, receive: Any) -> AsyncIterator[tuple[str, bytes]]:
+    """The parts of a multipart body as they come: (name, piece), a piece never larger than a message."""
+    mark = b"\r\n--" + option(find_header(scope, b"content-type"), b"boundary")
+    data, name, more = b"\r\n", "", True
+    while more:
+        message = await receive()
+        data += message["body"]
+        more = message["more_body"]
+        while (at := data.find(mark)) >= 0:
+            end = data.find(b"\r\n\r\n", at + len(mark))
+            last = data.startswith(b"--", at + len(mark))
+            if end < 0 and not last:
+                break
+            if name and at:
+                yield name, data[:at]
+            if last:
+                return
+            name, data = part_name(data[at + len(mark) : end]), data[end + 4 :]
+        if at < 0 and len(data) > len(mark):
+            yield name, data[: -len(mark)]
+            data = data[-len(mark) :]
+    raise ValueError("the multipart body has no end")
+
+
+def in_thread(function: Any, argument: Any) -> Any:
+    return asyncio.get_running_loop().run_in_executor(None, function, argument)
+
+
+@dataclass
+class Upload:
+    """A temporary file written and read in a worker thread, 1 MiB at a time."""
+
+    file: Any = field(default_factory=tempfile.TemporaryFile)
+    held: list[bytes] = field(default_factory=list)
+    size: int = 0
+
+    async def write(self, piece: bytes) -> None:
+        self.held.append(piece)
+        self.size += len(piece)
+        if self.size >= MIB:
+            await self.flush()
+
+    async def flush(self) -> None:
+        data, self.held, self.size = self.held, [], 0
+        await in_thread(self.file.write, b"".join(data))
+
+    async def read(self, size: int) -> bytes:
+        return await in_thread(self.file.read, size)
+
+
+def upload() -> Any:
+    async def save(scope: Any, receive: Any, send: Any) -> None:
+        title, target = "", Upload()
+        async for name, piece in multipart(scope, receive):
+            if name == "file":
+                await target.write(piece)
+            else:
+                title += piece.decode()
+        await target.flush()
+        target.file.seek(0)
+        size, tail = 0, b""
+        while piece := await target.read(MIB):
+            size, tail = size + len(piece), piece
+        target.file.close()
+        await answer(send, 200, upload_answer(title, size, tail).encode())
+
+    return dispatch({"/": {"POST": save}})
+
+
+def upload_parts() -> Any:
+    async def count(scope: Any, receive: Any, send: Any) -> None:
+        title, size, tail = "", 0, b""
+        async for name, piece in multipart(scope, receive):
+            if name == "file":
+                size, tail = size + len(piece), (tail + piece)[-4:] if len(piece) < 4 else piece[-4:]
+            else:
+                title += piece.decode()
+        await answer(send, 200, upload_answer(title, size, tail).encode())
+
+    return dispatch({"/": {"POST": count}})
+
+
+def websocket() -> Any:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] != "/ws" or (await receive())["type"] != "websocket.connect":
+            await send({"type": "websocket.close"})
+            return
+        await send({"type": "websocket.accept"})
+        while (message := await receive())["type"] == "websocket.receive":
+            await send({"type": "websocket.send", "text": message["text"]})
+
+    return app

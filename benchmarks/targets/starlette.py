@@ -1,0 +1,165 @@
+"""Starlette, as its documentation writes it; pass-through middlewares are pure ASGI, its cheapest kind."""
+
+from typing import Any
+
+from cases import DOCUMENT, HELLO, item_from, parameter_template, static_template, stream_text, upload_answer
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, StreamingResponse
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
+
+SKIP = {"upload_parts": "no part by part reading"}
+MIB = 1024 * 1024
+
+
+def single(endpoint: Any, path: str = "/", method: str = "GET", **options: Any) -> Starlette:
+    return Starlette(routes=[Route(path, endpoint, methods=[method])], **options)
+
+
+async def hello(request: Request) -> PlainTextResponse:
+    return PlainTextResponse(HELLO)
+
+
+def plaintext() -> Starlette:
+    return single(hello)
+
+
+def site() -> Starlette:
+    return Starlette(
+        routes=[
+            Route("/", hello),
+            Route("/items", hello, methods=["GET", "POST"]),
+            Route("/items/{id:int}", hello),
+        ]
+    )
+
+
+def path_query() -> Starlette:
+    async def item(request: Request) -> JSONResponse:
+        query = request.query_params
+        return JSONResponse({"id": request.path_params["id"], "page": int(query["page"]), "q": query["q"]})
+
+    return single(item, "/items/{id:int}")
+
+
+def json_echo() -> Starlette:
+    async def echo(request: Request) -> JSONResponse:
+        return JSONResponse(await request.json())
+
+    return single(echo, method="POST")
+
+
+def json_dataclass() -> Starlette:
+    async def total(request: Request) -> JSONResponse:
+        item = item_from(await request.json())
+        return JSONResponse({"name": item.name, "total": item.price * item.quantity})
+
+    return single(total, method="POST")
+
+
+def form() -> Starlette:
+    async def submit(request: Request) -> PlainTextResponse:
+        fields = await request.form()
+        return PlainTextResponse(f"{len(fields)} {fields['name']} {fields['comment']}")
+
+    return single(submit, method="POST")
+
+
+def cookie() -> Starlette:
+    async def theme(request: Request) -> PlainTextResponse:
+        return PlainTextResponse(request.cookies.get("theme", "none"))
+
+    return single(theme)
+
+
+class Conflict(Exception):
+    """The application's own error."""
+
+
+async def on_conflict(request: Request, error: Exception) -> PlainTextResponse:
+    return PlainTextResponse(f"conflict: {error}", 409)
+
+
+def exception() -> Starlette:
+    async def fail(request: Request) -> PlainTextResponse:
+        raise Conflict("order 7")
+
+    return single(fail, exception_handlers={Conflict: on_conflict})
+
+
+def static_routes(count: int) -> Starlette:
+    def make(number: int) -> Route:
+        async def handler(request: Request) -> PlainTextResponse:
+            return PlainTextResponse(f"list {number}")
+
+        return Route(static_template(number), handler)
+
+    return Starlette(routes=[make(number) for number in range(count)])
+
+
+def parameter_routes(count: int) -> Starlette:
+    async def show(request: Request) -> PlainTextResponse:
+        return PlainTextResponse(request.path_params["id"])
+
+    return Starlette(routes=[Route(parameter_template(number), show) for number in range(count)])
+
+
+class Through:
+    """A middleware that does nothing."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await self.app(scope, receive, send)
+
+
+def middlewares() -> Starlette:
+    return single(hello, middleware=[Middleware(Through) for _ in range(5)])
+
+
+async def add_header(request: Request, call_next: Any) -> Any:
+    response = await call_next(request)
+    response.headers["x-pair"] = "after"
+    return response
+
+
+def pair() -> Starlette:
+    return single(hello, middleware=[Middleware(BaseHTTPMiddleware, dispatch=add_header)])
+
+
+def stream() -> Starlette:
+    async def chunks(request: Request) -> StreamingResponse:
+        return StreamingResponse(stream_text(), media_type="text/plain")
+
+    return single(chunks)
+
+
+def json_large() -> Starlette:
+    async def document(request: Request) -> JSONResponse:
+        return JSONResponse(DOCUMENT)
+
+    return single(document)
+
+
+def upload() -> Starlette:
+    async def save(request: Request) -> PlainTextResponse:
+        async with request.form() as fields:
+            size, tail = 0, b""
+            while piece := await fields["file"].read(MIB):
+                size, tail = size + len(piece), piece
+            return PlainTextResponse(upload_answer(fields["title"], size, tail))
+
+    return single(save, method="POST")
+
+
+def websocket() -> Starlette:
+    async def echo(ws: WebSocket) -> None:
+        await ws.accept()
+        async for text in ws.iter_text():
+            await ws.send_text(text)
+
+    return Starlette(routes=[WebSocketRoute("/ws", echo)])
