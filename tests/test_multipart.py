@@ -88,10 +88,6 @@ def test_what_follows_the_closing_boundary_is_ignored() -> None:
     assert len(read(field() + END, b"--B\r\nanything")) == 3
 
 
-def test_spaces_after_a_boundary_are_padding() -> None:
-    assert len(read(field() + b"--B \t" + field()[3:] + END)) == 6
-
-
 def test_data_may_look_like_a_boundary() -> None:
     data = b"\r\n--\r\n--b\r\n--Bx\r\n-\r\r\n--B-\r"
     assert read(field(value=data) + END)[1] == data
