@@ -32,6 +32,7 @@ CHUNKS = 100
 BOUNDARY = b"----benchmark7MA4YWxkTrZu0gW"
 UPLOAD_SIZE = 50 * 1024 * 1024
 PIECE = 64 * 1024
+SPREAD = 4096
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,11 @@ def upload_tail() -> bytes:
 
 @dataclass(frozen=True)
 class Case:
-    """One row: the request, what a right answer is, and the ratio to the raw callable we want to stay under."""
+    """One row: the request, what a right answer is, and the ratio to the raw callable we want to stay under.
+
+    With `spread` every request of a batch has another path, `path` and a number: some routers keep answers by path,
+    and the same path again and again would measure that cache.
+    """
 
     name: str
     title: str
@@ -109,6 +114,7 @@ class Case:
     kind: str = "http"
     method: str = "GET"
     path: str = "/"
+    spread: bool = False
     query: bytes = b""
     content_type: bytes | None = None
     body: bytes = b""
@@ -136,7 +142,7 @@ def route_cases() -> Iterator[Case]:
         )  # fmt: skip
         yield Case(
             f"parameter_{count}", f"last of {count:,} routes, parameter", "parameter_routes", goal, (count,),
-            path=f"/area{last}/b42", answer="b42", answer_type=TEXT, only=only,
+            path=f"/area{last}/b42", spread=True, answer="b42", answer_type=TEXT, only=only,
         )  # fmt: skip
 
 
@@ -145,7 +151,7 @@ def all_cases() -> Iterator[Case]:
     order, item = json.dumps(ORDER).encode(), json.dumps(ITEM).encode()
     yield Case("plaintext", "plaintext", "plaintext", 2.2, **hello)
     yield Case(
-        "path_query", "int path parameter + query → json", "path_query", 1.25, path="/items/42",
+        "path_query", "int path parameter + query → json", "path_query", 1.25, path="/items/42", spread=True,
         query=b"page=2&q=red+shoes", answer={"id": 42, "page": 2, "q": "red shoes"}, answer_type=JSON,
     )  # fmt: skip
     yield Case(
@@ -165,7 +171,7 @@ def all_cases() -> Iterator[Case]:
     yield Case(
         "exception", "exception → handler", "exception", 1.5, status=409, answer="conflict: order 7", answer_type=TEXT
     )
-    yield Case("not_found", "404", "site", 2.3, path="/nowhere", status=404)
+    yield Case("not_found", "404", "site", 2.3, path="/nowhere", spread=True, status=404)
     yield Case("method_not_allowed", "405", "site", 1.9, method="DELETE", path="/items/42", status=405)
     yield from route_cases()
     yield Case("middlewares", "five pass-through middlewares", "middlewares", 2.0, **hello)

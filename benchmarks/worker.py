@@ -7,6 +7,7 @@ collected before it and kept out of it. Speaks JSON lines with `run.py` over its
 import asyncio
 import gc
 import importlib
+import itertools
 import json
 import logging
 import os
@@ -15,13 +16,15 @@ import warnings
 from time import perf_counter_ns
 from typing import Any
 
-from cases import CASES, LARGE_TABLES, Case, Client, SocketClient, problems, request_headers, request_messages
+from cases import CASES, LARGE_TABLES, SPREAD, Case, Client, SocketClient, problems, request_headers, request_messages
 
 CHUNK = 256
 
 
-def make_scope(case: Case, headers: list[tuple[bytes, bytes]], state: dict[str, Any]) -> dict[str, Any]:
-    """A fresh scope with the keys and the types uvicorn gives."""
+def make_scope(
+    case: Case, raw_path: bytes, headers: list[tuple[bytes, bytes]], state: dict[str, Any]
+) -> dict[str, Any]:
+    """A fresh scope with the keys and the types uvicorn gives; the path is a new string, as a server's is."""
     scope = {
         "type": "http",
         "asgi": {"version": "3.0", "spec_version": "2.3"},
@@ -33,8 +36,8 @@ def make_scope(case: Case, headers: list[tuple[bytes, bytes]], state: dict[str, 
         "headers": headers.copy(),
         "state": state.copy(),
         "method": case.method,
-        "path": case.path,
-        "raw_path": case.path.encode(),
+        "path": raw_path.decode(),
+        "raw_path": raw_path,
         "query_string": case.query,
     }
     if case.kind != "http":
@@ -84,19 +87,24 @@ class Session:
     def __init__(self, case: Case, app: Any, client: type[Client] = Client) -> None:
         self.case, self.app, self.client, self.lifespan = case, app, client, Lifespan(app)
         self.headers, self.messages = request_headers(case), request_messages(case)
+        self.paths = itertools.cycle(f"{case.path}{number}".encode() for number in range(SPREAD))
         self.count = 1
 
-    def request(self) -> tuple[Any, Any, Any]:
+    def scope(self, raw_path: bytes) -> dict[str, Any]:
+        return make_scope(self.case, raw_path, self.headers, self.lifespan.state)
+
+    def request(self, *, spread: bool = True) -> tuple[Any, Any, Any]:
         client = self.client(self.messages)
-        return make_scope(self.case, self.headers, self.lifespan.state), client.receive, client.send
+        raw_path = next(self.paths) if spread and self.case.spread else self.case.path.encode()
+        return self.scope(raw_path), client.receive, client.send
 
     def socket(self, messages: int = 0) -> tuple[Any, Any, Any]:
         client = SocketClient(messages)
-        return make_scope(self.case, self.headers, self.lifespan.state), client.receive, client.send
+        return self.scope(self.case.path.encode()), client.receive, client.send
 
     async def check(self) -> list[str]:
         sent: list[dict[str, Any]] = []
-        scope, receive, take = self.request() if self.case.kind == "http" else self.socket(3)
+        scope, receive, take = self.request(spread=False) if self.case.kind == "http" else self.socket(3)
 
         async def send(message: dict[str, Any]) -> None:
             sent.append(message)

@@ -62,7 +62,7 @@ class MicroASGI(Router):
     @property
     def debug(self) -> bool:
         """Whether tracebacks are shown to the client."""
-        return self._errors.debug
+        return self.errors.debug
 
     @property
     def router(self) -> MicroASGI:
@@ -98,4 +98,4 @@ class MicroASGI(Router):
 
         It returns what a route's handler may return. For a websocket it is called with the socket.
         """
-        self._errors.add(key, handler)
+        self.errors.add(key, handler)

@@ -225,7 +225,7 @@ class HTTPConnection(Mapping[str, Any], Generic[StateT]):
         Raises NoMatchFound.
         """
         scope = self.scope
-        app = scope.get("app") or scope.get("router")
+        app = scope.get("router") or scope.get("app")
         outermost = scope.get("microasgi.outermost", app)
         if app is None:
             raise RuntimeError("url_path_for needs a request that came through an application or a router")

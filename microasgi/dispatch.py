@@ -78,7 +78,6 @@ class Dispatch:
         self._fallback = Target(None, self._miss, self._deny)
         if default is not None:
             self._fallback = Target(None, respond(default), default)
-        self._raises = errors.handles(404)
         self.call: Call = self._call_by_host if self._hosts else self._call_by_path
 
     def _entries(self, route: BaseRoute) -> list[Entry]:
@@ -158,7 +157,7 @@ class Dispatch:
 
     def _refuse(self, request: Request[Any], status: int, headers: dict[str, str] | None = None) -> Response:
         error = HTTPException(status, headers=headers)
-        if self._errors.find(error) is not None:
+        if self._errors.of(request.scope).find(error) is not None:
             raise error
         return problem(request, status, error.detail, headers)
 

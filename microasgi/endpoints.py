@@ -97,7 +97,7 @@ class WebSocketEndpoint:
         if self.encoding != "json":
             return wanted
         try:
-            return decode_json(data if data is not None else text.encode())
+            return decode_json(data if data is not None else str(text).encode())
         except (HTTPException, UnicodeEncodeError):
             await websocket.close(1007, "not JSON")
             raise WebSocketDisconnect(1007) from None
@@ -138,7 +138,7 @@ def is_asgi_app(endpoint: object) -> bool:
     return True
 
 
-def adapt(handler: Callable[..., Any], *, websocket: bool = False) -> Adapted:
+def adapt(handler: Any, *, websocket: bool = False) -> Adapted:
     """Return what the table calls with the request (or socket): a callable whose result is awaitable.
 
     `async def` runs on the loop, `def` in a worker thread; generators of both kinds are handed on to be streamed.
@@ -150,12 +150,12 @@ def adapt(handler: Callable[..., Any], *, websocket: bool = False) -> Adapted:
     function = inspect.unwrap(getattr(call, "func", call))
     takes_none = _count_parameters(handler) == 0
     if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(handler):
-        return _drop_argument(handler) if takes_none else handler
+        return (lambda _: handler()) if takes_none else handler
     if websocket:
         raise ConfigurationError(
             f"{describe(handler)}: a websocket handler is `async def`, since it waits for messages"
         )
-    target = (lambda _: handler()) if takes_none else handler
+    target: Callable[[Any], Any] = (lambda _: handler()) if takes_none else handler
     if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
         return _call_at_once(target)
     return lambda request: run_in_threadpool(target, request)
@@ -165,10 +165,6 @@ def _adapt_class(endpoint: type[HTTPEndpoint] | type[WebSocketEndpoint]) -> Adap
     return lambda connection: endpoint(connection.scope, connection.receive, connection.send_message).dispatch(
         connection
     )
-
-
-def _drop_argument(handler: Callable[[], Awaitable[Any]]) -> Adapted:
-    return lambda _: handler()
 
 
 def _call_at_once(handler: Callable[[Any], Any]) -> Adapted:
@@ -187,14 +183,15 @@ def _count_parameters(handler: Callable[..., Any]) -> int:
     needed = [p.name for p in parameters if p.default is p.empty and p.kind not in {p.VAR_POSITIONAL, p.VAR_KEYWORD}]
     if len(needed) > 1 or (needed and not positional):
         raise ConfigurationError(
-            f"{describe(handler)}: nobody can fill {', '.join(needed[1:] or needed)}. A handler takes the request (or the "
-            "websocket) and nothing else; the path's parameters are in request.path_params."
+            f"{describe(handler)}: nobody can fill {', '.join(needed[1:] or needed)}. A handler takes the request (or "
+            "the websocket) and nothing else; the path's parameters are in request.path_params."
         )
     return len(positional)
 
 
 def describe(handler: Any) -> str:
-    """Return the handler's name and where it stands."""
+    """Return the handler's name and where it stands; of a route, its handler's."""
+    handler = getattr(handler, "endpoint", handler)
     code = getattr(inspect.unwrap(handler), "__code__", None)
     name = getattr(handler, "__qualname__", repr(handler))
     return f"{name} ({code.co_filename}:{code.co_firstlineno})" if code else name
@@ -222,8 +219,9 @@ def as_response(result: Any, handler: Any = None) -> Response:
     if isinstance(result, (dict, list)) or _is_model(kind):
         return JSONResponse(result)
     raise TypeError(
-        f"{describe(handler) if handler else 'a handler'} returned {kind.__qualname__}, which is no response: return a "
-        "Response, text, bytes, a dict, a list, a dataclass, a generator, None, (value, status) or (value, status, headers)"
+        f"{describe(handler) if handler else 'a handler'} returned {kind.__qualname__}, which is no response: return "
+        "a Response, text, bytes, a dict, a list, a dataclass, a generator, None, (value, status) or "
+        "(value, status, headers)"
     )
 
 

@@ -30,7 +30,7 @@ class Entrance:
     _role = "app"
 
     def __init__(self, owner: object, role: str, errors: Errors, call: Call, app: ASGIApp) -> None:
-        self._owner, self._role, self._errors = owner, role, errors
+        self._owner, self._role, self.errors = owner, role, errors
         self._call, self._app = call, app
         self._detour: ASGIApp | None = None
 
@@ -52,7 +52,7 @@ class Entrance:
                 size = len(body)
                 headers = [PREPARED_LENGTHS[size] if size < 2048 else content_length(size), content_type]
         except Exception as error:
-            response = await self._errors.respond(request, error)
+            response = await self.errors.respond(request, error)
         try:
             if response is None:
                 await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -98,5 +98,5 @@ class Entrance:
                 raise
             scope.setdefault(self._role, self._owner)
             request: Request[Any] = Request(scope, receive, send)
-            response = await self._errors.respond(request, error)
+            response = await self.errors.respond(request, error)
             await response(scope, receive, send)

@@ -11,47 +11,57 @@ import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
+from pathlib import Path
 from traceback import extract_tb
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 from microasgi.concurrency import run_in_threadpool
+from microasgi.connection import HTTPConnection
 from microasgi.endpoints import as_response
 from microasgi.exceptions import ClientDisconnect, ConfigurationError, HTTPException
 from microasgi.foreign import AppResponse
 from microasgi.headers import find_header, prefers_json
 from microasgi.requests import Request
 from microasgi.responses import HTMLResponse, PlainTextResponse, Response
+from microasgi.types import Scope
 
-__all__ = ["Errors", "HandlerKey", "report"]
+__all__ = ["Errors", "HandlerKey", "problem", "report"]
 
 HandlerKey: TypeAlias = int | type[Exception]
 Call: TypeAlias = Callable[[Any], Awaitable[Any]]
 Handler: TypeAlias = Callable[[Any, Any], Awaitable[Any]]
 
 logger = logging.getLogger("microasgi")
+_PACKAGE: Final = str(Path(__file__).parent)
 
 
 class Errors:
-    """The table of exception handlers, and the answer where it has none."""
+    """The table of exception handlers, and the answer where it has none.
 
-    def __init__(self, debug: bool = False) -> None:
+    `delegate=True` is for a router: mounted in an application, it answers errors as that does.
+    """
+
+    def __init__(self, debug: bool = False, *, delegate: bool = False) -> None:
         self.debug = debug
+        self._delegate = delegate
         self._handlers: dict[HandlerKey, Handler] = {}
-        self._found: dict[HandlerKey, Handler | None] = {}
+        self._found: dict[type[Exception], Handler | None] = {}
+
+    def of(self, scope: Scope) -> Errors:
+        """Return the table that answers in this scope: this one, or the application's around a mounted router."""
+        if not self._delegate:
+            return self
+        outer = getattr(scope.get("app"), "errors", None)
+        return outer if isinstance(outer, Errors) else self
 
     def add(self, key: HandlerKey, handler: Callable[[Any, Any], Any]) -> None:
         """Handle this status or exception class, and its subclasses, with `handler(request, error)`, sync or async."""
         is_class = isinstance(key, type) and issubclass(key, Exception)
         if not is_class and not (isinstance(key, int) and 400 <= key <= 599):
-            raise ConfigurationError(
-                f"an exception handler is for an Exception class or a status of 400-599, not {key!r}"
-            )
-        self._handlers[key] = handler if inspect.iscoroutinefunction(handler) else partial(run_in_threadpool, handler)
+            raise ConfigurationError(f"handlers are for Exception classes and statuses of 400 to 599, not for {key!r}")
+        is_async = inspect.iscoroutinefunction(handler)
+        self._handlers[key] = cast(Handler, handler if is_async else partial(_in_thread, handler))
         self._found.clear()
-
-    def handles(self, status: int) -> bool:
-        """Tell whether a handler is there for an HTTPException with this status."""
-        return self.find(HTTPException(status)) is not None
 
     def find(self, error: Exception) -> Handler | None:
         """Return the handler for this error, or None."""
@@ -63,31 +73,32 @@ class Errors:
         return self._found[kind]
 
     def _search(self, kind: type[Exception]) -> Handler | None:
-        for base in kind.__mro__:
-            # A handler for Exception is for what nobody expected, as one for 500 is.
-            if base is Exception or (base in self._handlers and base is not object):
-                break
-        if base is not Exception:
-            return self._handlers[base]  # type: ignore[index]
+        for base in kind.__mro__[: kind.__mro__.index(Exception)]:
+            if base in self._handlers:
+                return self._handlers[base]
         if issubclass(kind, (HTTPException, ClientDisconnect)):
             return None
+        return self._last_resort()
+
+    def _last_resort(self) -> Handler | None:
+        """Return the handler for what nobody expected: the one for 500, or for Exception."""
         return self._handlers.get(500) or self._handlers.get(Exception)
 
     def expects(self, error: Exception) -> bool:
         """Tell whether this error is part of the program: answered without a record in the log."""
+        if isinstance(error, (HTTPException, ClientDisconnect)):
+            return True
         handler = self.find(error)
-        if handler is None:
-            return isinstance(error, (HTTPException, ClientDisconnect))
-        return isinstance(error, HTTPException) or handler not in (
-            self._handlers.get(500),
-            self._handlers.get(Exception),
-        )
+        return handler is not None and handler is not self._last_resort()
 
     async def respond(self, request: Request[Any], error: Exception) -> Response:
         """Return the response for an error that a handler or a middleware raised."""
-        handler = self.find(error)
+        table = self.of(request.scope)
+        if table is not self:
+            return await table.respond(request, error)
         if not self.expects(error):
             report(request, error)
+        handler = self.find(error)
         if handler is not None:
             try:
                 result = await handler(request, error)
@@ -100,9 +111,7 @@ class Errors:
             return problem(request, error.status_code, error.detail, error.headers)
         if isinstance(error, ClientDisconnect):
             return problem(request, 400, "the client left")  # nobody is there to read it
-        if self.debug:
-            return _debug_page(request, error)
-        return problem(request, 500, "Internal Server Error")
+        return _debug_page(request, error) if self.debug else problem(request, 500, "Internal Server Error")
 
     def guard(self, call: Call) -> Call:
         """Return a call from which every result comes as a response that has begun, and every error as one too."""
@@ -113,7 +122,7 @@ class Errors:
                 response = await call(request)
                 if not isinstance(response, Response):
                     return as_response(response, request.scope.get("route"))
-                if response.__class__ is AppResponse:
+                if isinstance(response, AppResponse):
                     await response.begin()
                 return response
             except Exception as error:
@@ -122,9 +131,15 @@ class Errors:
         return guarded
 
 
-def problem(request: Request[Any], status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
+async def _in_thread(handler: Callable[[Any, Any], Any], connection: Any, error: Any) -> Any:
+    return await run_in_threadpool(handler, connection, error)
+
+
+def problem(
+    connection: HTTPConnection[Any], status: int, detail: str, headers: Mapping[str, str] | None = None
+) -> Response:
     """Return an error as text, or as problem details (RFC 9457) where the client prefers JSON."""
-    accept = find_header(request.scope["headers"], b"accept")
+    accept = find_header(connection.scope["headers"], b"accept")
     if accept is None or b"json" not in accept or not prefers_json(accept):
         return PlainTextResponse(detail, status, headers)
     title = HTTPException(status).detail
@@ -134,18 +149,20 @@ def problem(request: Request[Any], status: int, detail: str, headers: Mapping[st
     return Response(json.dumps(document), status, headers, "application/problem+json")
 
 
-def report(connection: Any, error: Exception) -> None:
-    """Log an error that nobody expected, once, with the user's own line first."""
+def report(connection: HTTPConnection[Any], error: Exception) -> None:
+    """Log an error that nobody expected: one record, the user's own line first."""
     scope = connection.scope
     observe = scope.get("microasgi.on_error")
-    if observe is not None:
+    if observe is not None:  # a test client that raises what the application raised
         observe(error)
-    where = ""
-    for frame in extract_tb(error.__traceback__):
-        if "site-packages" not in frame.filename and "/microasgi/" not in frame.filename:
-            where = f" at {frame.filename}:{frame.lineno} in {frame.name}"
     subject = f"{scope.get('method', scope['type'])} {scope['path']!r}"
-    logger.error("%s in %s%s", type(error).__name__, subject, where, exc_info=error)
+    logger.error("%s in %s%s", type(error).__name__, subject, _user_line(error), exc_info=error)
+
+
+def _user_line(error: Exception) -> str:
+    frames = [frame for frame in extract_tb(error.__traceback__) if not frame.filename.startswith(_PACKAGE)]
+    own = [frame for frame in frames if "site-packages" not in frame.filename] or frames
+    return f" at {own[-1].filename}:{own[-1].lineno} in {own[-1].name}" if own else ""
 
 
 def _debug_page(request: Request[Any], error: Exception) -> Response:

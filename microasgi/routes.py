@@ -258,7 +258,7 @@ class Host(Mount):
         host = self.host.write(own)
         rest = {key: value for key, value in path_params.items() if key not in own}
         path = super().url_path_for(name, **rest)
-        return URLPath(str(path), protocol=path.protocol, host=host)
+        return URLPath(str(path), protocol=cast(Any, path.protocol), host=host)
 
     def __repr__(self) -> str:
         return f"Host({self.host.text!r}, name={self.name!r}, app={self.app!r})"

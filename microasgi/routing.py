@@ -58,7 +58,7 @@ class Router(Registry, Entrance):
         lifespan: Callable[..., Any] | None = None,
         errors: Errors | None = None,
     ) -> None:
-        self._errors = errors or Errors()
+        self.errors = errors or Errors(delegate=True)
         self.redirect_slashes = redirect_slashes
         self.default = default
         self.tasks = Tasks()
@@ -66,7 +66,7 @@ class Router(Registry, Entrance):
         # The loops on which the lifespan runs: None where the server asked for it.
         self._running: dict[object, _LazyRun | None] = {}
         self._served = False
-        Entrance.__init__(self, self, self.role, self._errors, _unbuilt, _unbuilt)
+        Entrance.__init__(self, self, self.role, self.errors, _unbuilt, _unbuilt)
         self._outermost: ASGIApp | None = None
         self._inside: ASGIApp = self
         Registry.__init__(self, routes, middleware)
@@ -95,12 +95,12 @@ class Router(Registry, Entrance):
         """Build the tables and the stack now, so that mistakes in them show now; serving does it by itself."""
         dispatch = Dispatch(
             self._routes,
-            self._errors,
+            self.errors,
             redirect_slashes=self.redirect_slashes,
             serve=self._serve,
             default=self.default,
         )
-        guard = self._errors.guard
+        guard = self.errors.guard
         folded = fold(
             self._stack, dispatch.call, self._others(dispatch.socket), serve=self._serve, respond=respond, guard=guard
         )
@@ -108,7 +108,7 @@ class Router(Registry, Entrance):
         self._inside = folded.outermost or self._serve(folded.call, folded.app)
 
     def _serve(self, call: Call, app: ASGIApp) -> ASGIApp:
-        return Entrance(self, self.role, self._errors, call, app)
+        return Entrance(self, self.role, self.errors, call, app)
 
     def _others(self, socket: ASGIApp) -> ASGIApp:
         """Return what answers the scopes that are no http requests."""

@@ -37,7 +37,7 @@ def socket_app(
         except WebSocketDisconnect:
             pass
         except Exception as error:
-            await _end_by_error(websocket, error, errors)
+            await _end_by_error(websocket, error, errors.of(scope))
         await _end(websocket, 1000)
 
     return run
