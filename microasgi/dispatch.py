@@ -1,21 +1,22 @@
 """Dispatch: from a request or a socket to its route, by tables made once from the list of routes.
 
-One table for each method, so that a look-up finds only what can answer; one over all of them, for 405 and for
-redirects, asked only after a miss. HEAD, OPTIONS, 404 and 405 are ordinary targets.
+There is one table for each method, so that a look-up finds only what can answer, and one over all of them, asked only
+after a miss. What refuses a request (404, 405) or answers OPTIONS is an ordinary target, prepared here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 from urllib.parse import quote
 
 from microasgi.connection import query_text
-from microasgi.errors import Errors, problem
+from microasgi.errors import Errors
 from microasgi.exceptions import HTTPException
 from microasgi.foreign import respond
 from microasgi.headers import find_header
 from microasgi.paths import Template
+from microasgi.refusals import Refusal
 from microasgi.requests import Request
 from microasgi.responses import Response
 from microasgi.routes import BaseRoute, Host, Mount, Route
@@ -27,6 +28,7 @@ from microasgi.types import ASGIApp, Receive, Scope, Send
 __all__ = ["Dispatch"]
 
 Call: TypeAlias = Callable[[Any], Awaitable[Any]]
+_OTHER: Final = "*"  # stands for the methods that no route names
 
 
 class Target:
@@ -49,7 +51,8 @@ class Entry(NamedTuple):
 class Dispatch:
     """The tables of one application or router.
 
-    `call` answers requests, `socket` answers websockets; both find the route first.
+    `call` answers requests, `socket` answers websockets; both find the route first. `serve` makes an ASGI
+    application of a call, for middleware of a route; `default` answers what no route does.
     """
 
     def __init__(
@@ -64,43 +67,54 @@ class Dispatch:
         self._errors, self._redirect_slashes, self._serve = errors, redirect_slashes, serve
         # Of equal templates the first one counts: a route before a mount.
         ordered = sorted(routes, key=lambda route: isinstance(route, Mount))
-        self._hosts = [
-            (route, self._target(route, route.call, route.enter)) for route in ordered if isinstance(route, Host)
-        ]
+        hosts = [route for route in ordered if isinstance(route, Host)]
+        self._hosts = [(route, self._target(route, route.call, route.enter)) for route in hosts]
         entries = [entry for route in ordered for entry in self._entries(route)]
-        sockets = [entry for entry in entries if _answers(entry.target.route, websocket=True)]
-        requests = [entry for entry in entries if _answers(entry.target.route, websocket=False)]
+        requests = [entry for entry in entries if _answers(entry, websocket=False)]
+        self._sockets = _table(entry for entry in entries if _answers(entry, websocket=True))
         self._tables = _by_method(requests)
-        self._any = Table((entry.template, entry.target) for entry in requests if entry.methods is None)
-        get = self._tables.get("GET")
-        self._every = get if get and set(self._tables) == {"GET", "HEAD"} else _table(requests)
-        self._sockets = _table(sockets)
+        self._other = self._tables[_OTHER]
+        self._every = _table(requests)
+        # Whether a path could match with a slash at its end and not without.
+        self._slashes = any(entry.template.tail or entry.template.text[1:].endswith("/") for entry in requests)
+        self._refusals: dict[tuple[int, str], Refusal] = {}
+        self._not_found = self._refusal(404)
         self._fallback = Target(None, self._miss, self._deny)
         if default is not None:
             self._fallback = Target(None, respond(default), default)
+        else:
+            self._prepare_refusals()
         self.call: Call = self._call_by_host if self._hosts else self._call_by_path
 
     def _entries(self, route: BaseRoute) -> list[Entry]:
-        if isinstance(route, Mount):
+        if isinstance(route, Route):
+            app = route.app or socket_app(route.call, self._errors, route.allowed_origins)
+            return [Entry(route.template, self._target(route, route.call, app), route.methods)]
+        if isinstance(route, Mount) and not isinstance(route, Host):
             target = self._target(route, route.call, route.enter)
-            return [] if isinstance(route, Host) else [Entry(one, target, None) for one in route.entrances]
-        if not isinstance(route, Route):
-            return []
-        app = route.app or socket_app(route.call, self._errors, route.allowed_origins)
-        return [Entry(route.template, self._target(route, route.call, app), route.methods)]
+            return [Entry(template, target, None) for template in route.entrances]
+        return []
 
     def _target(self, route: BaseRoute, call: Call, app: ASGIApp) -> Target:
         """Put the route's own middleware around its call and its application."""
         if not route.middleware:
             return Target(route, call, app)
-        folded = fold(route.middleware, call, app, serve=self._serve, respond=respond, guard=self._errors.guard)
+        folded = fold(
+            route.middleware,
+            call,
+            app,
+            serve=self._serve,
+            respond=respond,
+            guard=self._errors.guard,
+            guard_layer=self._errors.guard_layer,
+        )
         return Target(route, folded.call, folded.app)
 
     def _call_by_path(self, request: Request[Any]) -> Awaitable[Any]:
         """Find the route and return what it awaits to answer. Hot: nothing here but the look-up."""
         scope = request.scope
         path = scope["path"] if not scope.get("root_path") else local_path(scope)
-        table = self._tables.get(scope["method"], self._any)
+        table = self._tables.get(scope["method"], self._other)
         target = table.exact.get(path)
         if target is None:
             found = table.find(path)
@@ -120,8 +134,7 @@ class Dispatch:
         """Answer a websocket scope."""
         target = self._find_host(scope) if self._hosts else None
         if target is None:
-            path = local_path(scope) if scope.get("root_path") else scope["path"]
-            found = _find(self._sockets, path)
+            found = _look_up(self._sockets, local_path(scope))
             if found is None:
                 await self._fallback.app(scope, receive, send)
                 return
@@ -132,34 +145,50 @@ class Dispatch:
 
     def _find_host(self, scope: Scope) -> Target | None:
         host = (find_header(scope["headers"], b"host") or b"").decode("latin-1").lower()
-        name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
+        name, _, port = host.rpartition(":")
         for route, target in self._hosts:
-            params = route.match(host, name)
+            params = route.match(host, name if port.isdigit() else host)
             if params is not None:
                 scope["path_params"] = {**(scope.get("path_params") or {}), **params}
                 return target
         return None
 
-    async def _miss(self, request: Request[Any]) -> Response:
-        """Answer a path that has no route for this method: 405 or OPTIONS, a redirect, or 404."""
+    def _prepare_refusals(self) -> None:
+        """Put the answer of a path without parameters into the tables of the methods that it has no route for."""
+        for path in self._every.exact:
+            allow = self._allow(path)
+            for method, table in self._tables.items():
+                if _look_up(table, path) is None:
+                    answer = self._allowed if method == "OPTIONS" else self._refusal(405, allow)
+                    table.exact[path] = Target(None, answer, self._deny)
+
+    def _allow(self, path: str) -> str:
+        """Return the methods of all routes that this path matches."""
+        found = {method: _look_up(table, path) for method, table in self._tables.items() if method != _OTHER}
+        return ", ".join(sorted(method for method, hit in found.items() if hit is not None and hit[0].route is not None))
+
+    def _refusal(self, status: int, allow: str = "") -> Refusal:
+        refusal = self._refusals.get((status, allow))
+        if refusal is None:
+            refusal = self._refusals[status, allow] = Refusal(self._errors, status, {"allow": allow} if allow else None)
+        return refusal
+
+    async def _allowed(self, request: Request[Any]) -> Response:
+        """Answer OPTIONS where no route does (RFC 9110 section 9.3.7)."""
+        return Response(status_code=204, headers={"allow": self._allow(local_path(request.scope))})
+
+    def _miss(self, request: Request[Any]) -> Awaitable[Any]:
+        """Answer a path that has no route for this method: OPTIONS or 405, a redirect, or 404."""
         scope = request.scope
         path, method = local_path(scope), scope["method"]
-        if _find(self._every, path) is not None:
-            allow = ", ".join(sorted(name for name, table in self._tables.items() if _find(table, path) is not None))
-            if method == "OPTIONS":
-                return Response(status_code=204, headers={"allow": allow})
-            return self._refuse(request, 405, {"allow": allow})
-        if self._redirect_slashes and method in {"GET", "HEAD"} and path not in {"", "/"}:
+        if _look_up(self._every, path) is not None:
+            return self._allowed(request) if method == "OPTIONS" else self._refusal(405, self._allow(path))(request)
+        if self._redirect_slashes and (self._slashes or path.endswith("/")) and method in {"GET", "HEAD"}:
             other = path[:-1] if path.endswith("/") else f"{path}/"
-            if not scope["path"].startswith("//") and _find(self._every, other) is not None:
-                return _redirect(scope, path, other)
-        return self._refuse(request, 404)
-
-    def _refuse(self, request: Request[Any], status: int, headers: dict[str, str] | None = None) -> Response:
-        error = HTTPException(status, headers=headers)
-        if self._errors.of(request.scope).find(error) is not None:
-            raise error
-        return problem(request, status, error.detail, headers)
+            # What begins with two slashes would name a host where it stands in a Location (RFC 3986 section 4.2).
+            if not scope["path"].startswith("//") and _look_up(self._every, other or "/") is not None:
+                return _redirect(request, path, other)
+        return self._not_found(request)
 
     async def _deny(self, scope: Scope, receive: Receive, send: Send) -> None:
         await deny(scope, receive, send, HTTPException(404))
@@ -185,7 +214,7 @@ def local_path(scope: Scope) -> str:
     return path[len(root) :] or "/"
 
 
-def _find(table: Table[Target], path: str) -> tuple[Target, dict[str, Any]] | None:
+def _look_up(table: Table[Target], path: str) -> tuple[Target, dict[str, Any]] | None:
     target = table.exact.get(path)
     return table.find(path) if target is None else (target, {})
 
@@ -194,16 +223,19 @@ def _table(entries: Iterable[Entry]) -> Table[Target]:
     return Table((entry.template, entry.target) for entry in entries)
 
 
-def _answers(route: BaseRoute | None, *, websocket: bool) -> bool:
+def _answers(entry: Entry, *, websocket: bool) -> bool:
+    route = entry.target.route
     return not isinstance(route, Route) or route.websocket is websocket
 
 
 def _by_method(entries: list[Entry]) -> dict[str, Table[Target]]:
-    """Return a table for every method that a route names; GET and HEAD share one where they have the same routes."""
-    methods = {method for entry in entries for method in entry.methods or ()}
+    """Return a table for every method that a route names, one for OPTIONS and one for all others.
+
+    GET and HEAD share one where they have the same routes.
+    """
     tables: dict[str, Table[Target]] = {}
-    for method in sorted(methods):
-        if method == "HEAD" and "GET" in tables and not _differ(entries):
+    for method in sorted({method for entry in entries for method in entry.methods or ()} | {"OPTIONS", _OTHER}):
+        if method == "HEAD" and "GET" in tables and not _only_head(entries):
             tables[method] = tables["GET"]
             continue
         chosen = [entry for entry in entries if entry.methods is None or method in entry.methods]
@@ -213,16 +245,14 @@ def _by_method(entries: list[Entry]) -> dict[str, Table[Target]]:
     return tables
 
 
-def _differ(entries: list[Entry]) -> bool:
-    return any(
-        entry.methods is not None and "HEAD" in entry.methods and "GET" not in entry.methods for entry in entries
-    )
+def _only_head(entries: list[Entry]) -> bool:
+    return any("HEAD" in entry.methods and "GET" not in entry.methods for entry in entries if entry.methods is not None)
 
 
-def _redirect(scope: Scope, path: str, other: str) -> Response:
-    whole = scope["path"]
+async def _redirect(request: Request[Any], path: str, other: str) -> Response:
+    """Send the client to the same path with its last slash added or taken away, as a path on the same host."""
+    scope = request.scope
+    whole: str = scope["path"]
     location = quote(whole[: len(whole) - len(path)] + other, safe="/~!$&'()*+,;=:@")
     query = query_text(scope)
-    if query:
-        location = f"{location}?{query}"
-    return Response(status_code=307, headers={"location": location})
+    return Response(status_code=307, headers={"location": f"{location}?{query}" if query else location})

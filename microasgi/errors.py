@@ -45,7 +45,7 @@ class Errors:
         self.debug = debug
         self._delegate = delegate
         self._handlers: dict[HandlerKey, Handler] = {}
-        self._found: dict[type[Exception], Handler | None] = {}
+        self._found: dict[type[Exception], tuple[Handler | None, bool]] = {}
 
     def of(self, scope: Scope) -> Errors:
         """Return the table that answers in this scope: this one, or the application's around a mounted router."""
@@ -63,42 +63,38 @@ class Errors:
         self._handlers[key] = cast(Handler, handler if is_async else partial(_in_thread, handler))
         self._found.clear()
 
-    def find(self, error: Exception) -> Handler | None:
-        """Return the handler for this error, or None."""
-        if isinstance(error, HTTPException) and error.status_code in self._handlers:
-            return self._handlers[error.status_code]
-        kind = type(error)
-        if kind not in self._found:
-            self._found[kind] = self._search(kind)
-        return self._found[kind]
+    def may_handle(self, error: Exception) -> bool:
+        """Tell whether a handler could answer this error: known only at a request where errors are delegated."""
+        return self._delegate or self.find(error)[0] is not None
 
-    def _search(self, kind: type[Exception]) -> Handler | None:
+    def find(self, error: Exception) -> tuple[Handler | None, bool]:
+        """Return the handler for this error, or None, and whether the error is expected: not to be logged."""
+        if isinstance(error, HTTPException) and error.status_code in self._handlers:
+            return self._handlers[error.status_code], True
+        kind = type(error)
+        found = self._found.get(kind)
+        if found is None:
+            found = self._found[kind] = self._search(kind)
+        return found
+
+    def _search(self, kind: type[Exception]) -> tuple[Handler | None, bool]:
         for base in kind.__mro__[: kind.__mro__.index(Exception)]:
             if base in self._handlers:
-                return self._handlers[base]
+                return self._handlers[base], True
         if issubclass(kind, (HTTPException, ClientDisconnect)):
-            return None
-        return self._last_resort()
-
-    def _last_resort(self) -> Handler | None:
-        """Return the handler for what nobody expected: the one for 500, or for Exception."""
-        return self._handlers.get(500) or self._handlers.get(Exception)
-
-    def expects(self, error: Exception) -> bool:
-        """Tell whether this error is part of the program: answered without a record in the log."""
-        if isinstance(error, (HTTPException, ClientDisconnect)):
-            return True
-        handler = self.find(error)
-        return handler is not None and handler is not self._last_resort()
+            return None, True
+        # What nobody expected: the handler for 500, or for Exception, answers it, and the log has it.
+        return self._handlers.get(500) or self._handlers.get(Exception), False
 
     async def respond(self, request: Request[Any], error: Exception) -> Response:
         """Return the response for an error that a handler or a middleware raised."""
-        table = self.of(request.scope)
-        if table is not self:
-            return await table.respond(request, error)
-        if not self.expects(error):
+        if self._delegate:
+            table = self.of(request.scope)
+            if table is not self:
+                return await table.respond(request, error)
+        handler, expected = self.find(error)
+        if not expected:
             report(request, error)
-        handler = self.find(error)
         if handler is not None:
             try:
                 result = await handler(request, error)
@@ -122,9 +118,22 @@ class Errors:
                 response = await call(request)
                 if not isinstance(response, Response):
                     return as_response(response, request.scope.get("route"))
-                if isinstance(response, AppResponse):
-                    await response.begin()
-                return response
+                if response.__class__ is AppResponse:
+                    await response.begin()  # type: ignore[attr-defined]
+            except Exception as error:
+                return await respond(request, error)
+            return response
+
+        return guarded
+
+    def guard_layer(self, middleware: Callable[..., Awaitable[Any]], call_next: Call) -> Call:
+        """Return a call of a function middleware that answers as `guard` says; one coroutine less than both."""
+        respond = self.respond
+
+        async def guarded(request: Request[Any]) -> Response:
+            try:
+                response = await middleware(request, call_next)
+                return response if isinstance(response, Response) else as_response(response, middleware)
             except Exception as error:
                 return await respond(request, error)
 

@@ -35,6 +35,7 @@ _Background: TypeAlias = Callable[[], Awaitable[None]]
 _PREPARED: Final = 2048
 PREPARED_LENGTHS: Final = [(b"content-length", str(length).encode()) for length in range(_PREPARED)]
 _TYPES: Final[dict[str | None, tuple[bytes, bytes]]] = {}
+_WITH_BODY: Final = frozenset(range(200, 600)) - {204, 304}
 _REMEMBERED: Final = 256
 
 # How results of the commonest types become a body, and its content-type: where no Response object is needed.
@@ -93,7 +94,7 @@ class Response:
         else:
             self.media_type = media_type
         self._body = body = self.render(content)
-        if headers is None and status_code == 200 and media_type in _TYPES and len(body) < _PREPARED:
+        if headers is None and status_code in _WITH_BODY and media_type in _TYPES and len(body) < _PREPARED:
             self.raw_headers = [PREPARED_LENGTHS[len(body)], _TYPES[media_type]]  # most responses are like this
             return
         if status_code.__class__ is not int:

@@ -100,9 +100,14 @@ class Router(Registry, Entrance):
             serve=self._serve,
             default=self.default,
         )
-        guard = self.errors.guard
         folded = fold(
-            self._stack, dispatch.call, self._others(dispatch.socket), serve=self._serve, respond=respond, guard=guard
+            self._stack,
+            dispatch.call,
+            self._others(dispatch.socket),
+            serve=self._serve,
+            respond=respond,
+            guard=self.errors.guard,
+            guard_layer=self.errors.guard_layer,
         )
         self._call, self._app, self._outermost = folded.call, folded.app, folded.outermost
         self._inside = folded.outermost or self._serve(folded.call, folded.app)

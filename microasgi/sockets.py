@@ -65,11 +65,11 @@ def _may_open(scope: Scope, origin: str, allowed: frozenset[str] | None) -> bool
 async def _end_by_error(websocket: WebSocket[Any], error: Exception, errors: Errors) -> None:
     if isinstance(error, OSError) and await websocket.peer_has_left():
         return  # the server said so by an error out of `send` (ASGI 2.4)
-    handler = errors.find(error)
+    handler, expected = errors.find(error)
     if handler is not None and not isinstance(error, HTTPException):
         try:
             await handler(websocket, error)
-            if errors.expects(error):
+            if expected:
                 return
         except Exception as second:
             error = second

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
 from microasgi.exceptions import ConfigurationError
 from microasgi.types import ASGIApp
 
-__all__ = ["Call", "Folded", "Middleware", "as_middleware", "fold"]
+__all__ = ["Call", "Folded", "Layer", "Middleware", "as_middleware", "fold"]
 
 Call: TypeAlias = Callable[[Any], Awaitable[Any]]
 """A request in, a response out."""
+Layer: TypeAlias = Callable[[Any, Call], Awaitable[Any]]
+"""A function middleware: a request and the call of what is inside in, a response out."""
 
 
 class Middleware:
@@ -48,6 +51,10 @@ class Middleware:
             return False
         call = self.cls if inspect.isroutine(self.cls) else getattr(self.cls, "__call__", self.cls)  # noqa: B004
         return inspect.iscoroutinefunction(inspect.unwrap(call)) or inspect.iscoroutinefunction(self.cls)
+
+    def as_layer(self) -> Layer:
+        """Return the function middleware, its own arguments bound to it."""
+        return partial(self.cls, *self.args, **self.kwargs) if self.args or self.kwargs else self.cls
 
 
 def as_middleware(items: Iterable[Middleware | Callable[..., Any]]) -> list[Middleware]:
@@ -95,27 +102,30 @@ def fold(
     serve: Callable[[Call, ASGIApp], ASGIApp],
     respond: Callable[[ASGIApp], Call],
     guard: Callable[[Call], Call],
+    guard_layer: Callable[[Layer, Call], Call],
 ) -> Folded:
     """Build the stack around `call`, which answers http requests, and `app`, which answers other scopes.
 
-    `serve` makes an ASGI application of both, `respond` turns an application into a call, and `guard` wraps a call
-    so that every exception leaves it as a response.
+    `serve` makes an ASGI application of both, `respond` turns an application into a call. `guard` wraps a call so that
+    every exception leaves it as a response, `guard_layer` the same for a function middleware and what it calls next.
+    The outermost function is not guarded: whoever calls it is.
     """
     outermost: ASGIApp | None = None
+    layer: Layer | None = None  # the function middleware that `call` is, if it is one
+    call_next = call
     for middleware in reversed(stack):
         if middleware.is_function:
-            call = _layer(middleware, guard(call))
+            call_next = guard(call) if layer is None else guard_layer(layer, call_next)
+            layer = middleware.as_layer()
+            call = partial(_call_layer, layer, call_next)
             outermost = None
             continue
         app = outermost = middleware.cls(outermost or serve(call, app), *middleware.args, **middleware.kwargs)
         if not callable(outermost):
             raise ConfigurationError(f"{middleware!r} returned {outermost!r}, which is not an ASGI application")
-        call = respond(outermost)
+        call, layer = respond(outermost), None
     return Folded(call, app, outermost)
 
 
-def _layer(middleware: Middleware, call_next: Call) -> Call:
-    function, args, kwargs = middleware
-    if args or kwargs:
-        return lambda request: function(request, call_next, *args, **kwargs)
-    return lambda request: function(request, call_next)
+def _call_layer(layer: Layer, call_next: Call, request: Any) -> Awaitable[Any]:
+    return layer(request, call_next)
