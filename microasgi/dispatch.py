@@ -15,6 +15,7 @@ from microasgi.errors import Errors
 from microasgi.exceptions import HTTPException
 from microasgi.foreign import respond
 from microasgi.headers import find_header
+from microasgi.overlap import are_disjoint
 from microasgi.paths import Template
 from microasgi.refusals import Refusal
 from microasgi.requests import Request
@@ -52,7 +53,8 @@ class Dispatch:
     """The tables of one application or router.
 
     `call` answers requests, `socket` answers websockets; both find the route first. `serve` makes an ASGI
-    application of a call, for middleware of a route; `default` answers what no route does.
+    application of a call, for middleware of a route; `default` answers what no route does. `shared_refusals` is for
+    routes without function middleware around them, which could change a response.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Dispatch:
         redirect_slashes: bool,
         serve: Callable[[Call, ASGIApp], ASGIApp],
         default: ASGIApp | None = None,
+        shared_refusals: bool = False,
     ) -> None:
         self._errors, self._redirect_slashes, self._serve = errors, redirect_slashes, serve
         # Of equal templates the first one counts: a route before a mount.
@@ -72,18 +75,20 @@ class Dispatch:
         entries = [entry for route in ordered for entry in self._entries(route)]
         requests = [entry for entry in entries if _answers(entry, websocket=False)]
         self._sockets = _table(entry for entry in entries if _answers(entry, websocket=True))
-        self._tables = _by_method(requests)
-        self._other = self._tables[_OTHER]
-        self._every = _table(requests)
         # Whether a path could match with a slash at its end and not without.
         self._slashes = any(entry.template.tail or entry.template.text[1:].endswith("/") for entry in requests)
-        self._refusals: dict[tuple[int, str], Refusal] = {}
-        self._not_found = self._refusal(404)
+        self._shared = shared_refusals
+        self._not_found = Refusal(errors, 404, None, shared=shared_refusals)
+        self._refusals: dict[str, Target] = {}
         self._fallback = Target(None, self._miss, self._deny)
         if default is not None:
             self._fallback = Target(None, respond(default), default)
-        else:
-            self._prepare_refusals()
+        self._every = _table(requests)
+        self._prepared = default is None and are_disjoint({one.template.key: one.template for one in requests}.values())
+        self._tables = self._by_method(requests)
+        self._other = self._tables[_OTHER]
+        if default is None:
+            self._refuse_exact_paths()
         self.call: Call = self._call_by_host if self._hosts else self._call_by_path
 
     def _entries(self, route: BaseRoute) -> list[Entry]:
@@ -130,18 +135,18 @@ class Dispatch:
         target = self._find_host(request.scope)
         return self._call_by_path(request) if target is None else target.call(request)
 
-    async def socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def socket(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Answer a websocket scope."""
         target = self._find_host(scope) if self._hosts else None
         if target is None:
-            found = _look_up(self._sockets, local_path(scope))
+            path = scope["path"] if not scope.get("root_path") else local_path(scope)
+            found = _look_up(self._sockets, path)
             if found is None:
-                await self._fallback.app(scope, receive, send)
-                return
+                return self._fallback.app(scope, receive, send)
             target, params = found
             scope["path_params"] = {**(scope.get("path_params") or {}), **params}
         scope["route"] = target.route
-        await target.app(scope, receive, send)
+        return target.app(scope, receive, send)
 
     def _find_host(self, scope: Scope) -> Target | None:
         host = (find_header(scope["headers"], b"host") or b"").decode("latin-1").lower()
@@ -153,37 +158,58 @@ class Dispatch:
                 return target
         return None
 
-    def _prepare_refusals(self) -> None:
-        """Put the answer of a path without parameters into the tables of the methods that it has no route for."""
+    def _by_method(self, entries: list[Entry]) -> dict[str, Table[Target]]:
+        """Return a table for every method that a route names, and one for all others.
+
+        Where no path can match two templates, each table also has the other methods' templates, which lead to 405: a
+        refusal then costs what a hit does. GET and HEAD share one table where they have the same routes.
+        """
+        methods: dict[Any, set[str]] = {}
+        for entry in entries:
+            methods.setdefault(entry.template.key, set()).update(entry.methods or ())
+        refusals = [Entry(one.template, self._refusal(methods[one.template.key]), None) for one in entries]
+        tables: dict[str, Table[Target]] = {}
+        for method in sorted({_OTHER}.union(*methods.values())):
+            if method == "HEAD" and "GET" in tables and not _only_head(entries):
+                tables[method] = tables["GET"]
+                continue
+            chosen = [entry for entry in entries if entry.methods is None or method in entry.methods]
+            if method == "HEAD":  # of equal templates the one that was written for HEAD counts, not GET's
+                chosen.sort(key=lambda entry: entry.methods is None or "GET" in entry.methods)
+            if self._prepared:
+                known = {entry.template.key for entry in chosen}
+                chosen += [one for one in refusals if one.template.parameters and one.template.key not in known]
+            tables[method] = _table(chosen)
+        return tables
+
+    def _refuse_exact_paths(self) -> None:
+        """Put 405 where a path without parameters has no route for a table's method."""
         for path in self._every.exact:
-            allow = self._allow(path)
-            for method, table in self._tables.items():
-                if _look_up(table, path) is None:
-                    answer = self._allowed if method == "OPTIONS" else self._refusal(405, allow)
-                    table.exact[path] = Target(None, answer, self._deny)
+            allow: set[str] | None = None
+            for table in {id(table): table for table in self._tables.values()}.values():
+                if _route_of(table, path) is None:
+                    allow = self._allow(path) if allow is None else allow
+                    table.exact[path] = self._refusal(allow)
 
-    def _allow(self, path: str) -> str:
+    def _refusal(self, methods: set[str]) -> Target:
+        allow = ", ".join(sorted(methods))
+        target = self._refusals.get(allow)
+        if target is None:
+            refusal = Refusal(self._errors, 405, {"allow": allow}, shared=self._shared)
+            target = self._refusals[allow] = Target(None, refusal, self._deny)
+        return target
+
+    def _allow(self, path: str) -> set[str]:
         """Return the methods of all routes that this path matches."""
-        found = {method: _look_up(table, path) for method, table in self._tables.items() if method != _OTHER}
-        return ", ".join(sorted(method for method, hit in found.items() if hit is not None and hit[0].route is not None))
-
-    def _refusal(self, status: int, allow: str = "") -> Refusal:
-        refusal = self._refusals.get((status, allow))
-        if refusal is None:
-            refusal = self._refusals[status, allow] = Refusal(self._errors, status, {"allow": allow} if allow else None)
-        return refusal
-
-    async def _allowed(self, request: Request[Any]) -> Response:
-        """Answer OPTIONS where no route does (RFC 9110 section 9.3.7)."""
-        return Response(status_code=204, headers={"allow": self._allow(local_path(request.scope))})
+        return {name for name, table in self._tables.items() if name != _OTHER and _route_of(table, path) is not None}
 
     def _miss(self, request: Request[Any]) -> Awaitable[Any]:
-        """Answer a path that has no route for this method: OPTIONS or 405, a redirect, or 404."""
+        """Answer a path that its method's table does not know: 405 or OPTIONS, a redirect, or 404."""
         scope = request.scope
-        path, method = local_path(scope), scope["method"]
-        if _look_up(self._every, path) is not None:
-            return self._allowed(request) if method == "OPTIONS" else self._refusal(405, self._allow(path))(request)
-        if self._redirect_slashes and (self._slashes or path.endswith("/")) and method in {"GET", "HEAD"}:
+        path = scope["path"] if not scope.get("root_path") else local_path(scope)
+        if not self._prepared and _look_up(self._every, path) is not None:
+            return self._refusal(self._allow(path)).call(request)
+        if self._redirect_slashes and (self._slashes or path.endswith("/")) and scope["method"] in {"GET", "HEAD"}:
             other = path[:-1] if path.endswith("/") else f"{path}/"
             # What begins with two slashes would name a host where it stands in a Location (RFC 3986 section 4.2).
             if not scope["path"].startswith("//") and _look_up(self._every, other or "/") is not None:
@@ -219,6 +245,11 @@ def _look_up(table: Table[Target], path: str) -> tuple[Target, dict[str, Any]] |
     return table.find(path) if target is None else (target, {})
 
 
+def _route_of(table: Table[Target], path: str) -> BaseRoute | None:
+    found = _look_up(table, path)
+    return None if found is None else found[0].route
+
+
 def _table(entries: Iterable[Entry]) -> Table[Target]:
     return Table((entry.template, entry.target) for entry in entries)
 
@@ -226,23 +257,6 @@ def _table(entries: Iterable[Entry]) -> Table[Target]:
 def _answers(entry: Entry, *, websocket: bool) -> bool:
     route = entry.target.route
     return not isinstance(route, Route) or route.websocket is websocket
-
-
-def _by_method(entries: list[Entry]) -> dict[str, Table[Target]]:
-    """Return a table for every method that a route names, one for OPTIONS and one for all others.
-
-    GET and HEAD share one where they have the same routes.
-    """
-    tables: dict[str, Table[Target]] = {}
-    for method in sorted({method for entry in entries for method in entry.methods or ()} | {"OPTIONS", _OTHER}):
-        if method == "HEAD" and "GET" in tables and not _only_head(entries):
-            tables[method] = tables["GET"]
-            continue
-        chosen = [entry for entry in entries if entry.methods is None or method in entry.methods]
-        if method == "HEAD":  # of equal templates the one that was written for HEAD counts, not GET's
-            chosen.sort(key=lambda entry: entry.methods is None or "GET" in entry.methods)
-        tables[method] = _table(chosen)
-    return tables
 
 
 def _only_head(entries: list[Entry]) -> bool:

@@ -36,8 +36,11 @@ class Entrance:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one scope (ASGI 3.0)."""
-        if self._detour is not None or "method" not in scope:
-            return await self._go_round(scope, receive, send)
+        if self._detour is not None:
+            return await self._go_round(self._detour, scope, receive, send)
+        if "method" not in scope:
+            scope[self._role] = self._owner
+            return await self._app(scope, receive, send)
         scope[self._role] = self._owner
         request: Request[Any] = Request(scope, receive, send)
         response: Response | None = None
@@ -70,20 +73,10 @@ class Entrance:
                 await request.close()
         return None
 
-    async def _go_round(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a scope that is no http request, or that something else answers first."""
-        if self._detour is None:
-            if scope["type"] == "http":
-                raise ValueError("an http scope without a method")
-            scope[self._role] = self._owner
-            await self._app(scope, receive, send)
-        elif scope["type"] == "http":
-            await self._contain(self._detour, scope, receive, send)
-        else:
-            await self._detour(scope, receive, send)
-
-    async def _contain(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        """Run an ASGI middleware; if it fails before it has answered, answer with the error's response."""
+    async def _go_round(self, detour: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let an ASGI middleware, or what has to be done first, answer; if it fails before it has, answer for it."""
+        if scope["type"] != "http":
+            return await detour(scope, receive, send)
         started = False
 
         async def observed(message: Message) -> None:
@@ -92,11 +85,11 @@ class Entrance:
             await send(message)
 
         try:
-            await app(scope, receive, observed)
+            await detour(scope, receive, observed)
         except Exception as error:
             if started:
                 raise
             scope.setdefault(self._role, self._owner)
-            request: Request[Any] = Request(scope, receive, send)
-            response = await self.errors.respond(request, error)
+            response = await self.errors.respond(Request(scope, receive, send), error)
             await response(scope, receive, send)
+        return None

@@ -7,7 +7,6 @@ from typing import Any
 
 from microasgi.errors import Errors, problem
 from microasgi.exceptions import HTTPException
-from microasgi.headers import encode_header, find_header
 from microasgi.requests import Request
 from microasgi.responses import PlainTextResponse, Response
 
@@ -15,21 +14,31 @@ __all__ = ["Refusal"]
 
 
 class Refusal:
-    """A call that refuses every request with one status; through the exception handlers if there is one for it."""
+    """A call that refuses every request with one status; through the exception handlers if there is one for it.
 
-    def __init__(self, errors: Errors, status: int, headers: Mapping[str, str] | None) -> None:
-        self._error = HTTPException(status, headers=headers)
-        self._handled = errors.may_handle(self._error)
-        self._detail, self._status = self._error.detail, status
-        self._extra = [encode_header(name, value) for name, value in (headers or {}).items()]
+    A refusal for the method answers OPTIONS with the methods that there are (RFC 9110 section 9.3.7).
+    """
+
+    def __init__(self, errors: Errors, status: int, headers: Mapping[str, str] | None, *, shared: bool) -> None:
+        self._status, self._headers = status, headers
+        self._detail = HTTPException(status).detail
+        self._raises = errors.may_handle(HTTPException(status))
+        # One response for all requests, where nobody around could change it.
+        self._shared = self._make() if shared else None
+
+    def _make(self) -> Response:
+        return PlainTextResponse(self._detail, self._status, self._headers)
 
     async def __call__(self, request: Request[Any]) -> Response:
         """Refuse this request."""
-        if self._handled:
-            raise HTTPException(self._error.status_code, headers=self._error.headers)
-        accept = find_header(request.scope["headers"], b"accept")
-        if accept is None or b"json" not in accept:
-            response = PlainTextResponse(self._detail, self._status)
-            response.raw_headers += self._extra
-            return response
-        return problem(request, self._error.status_code, self._error.detail, self._error.headers)
+        scope = request.scope
+        if self._status == 405 and scope["method"] == "OPTIONS":
+            return Response(status_code=204, headers=self._headers)
+        if self._raises:
+            raise HTTPException(self._status, headers=self._headers)
+        for name, value in scope["headers"]:
+            if name == b"accept":
+                if b"json" in value:
+                    return problem(request, self._status, self._detail, self._headers)
+                break
+        return self._shared or self._make()

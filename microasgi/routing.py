@@ -6,7 +6,7 @@ It builds its tables and its stack before the first scope is answered and, if ro
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, ClassVar
@@ -99,6 +99,7 @@ class Router(Registry, Entrance):
             redirect_slashes=self.redirect_slashes,
             serve=self._serve,
             default=self.default,
+            shared_refusals=not any(middleware.is_function for middleware in self._stack),
         )
         folded = fold(
             self._stack,
@@ -118,13 +119,12 @@ class Router(Registry, Entrance):
     def _others(self, socket: ASGIApp) -> ASGIApp:
         """Return what answers the scopes that are no http requests."""
 
-        async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        def answer(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
             if scope["type"] == "websocket":
-                await socket(scope, receive, send)
-            elif scope["type"] == "lifespan":
-                await answer_lifespan(scope, receive, send, self._enter)
-            else:
-                raise ValueError(f"{scope['type']!r} is no ASGI scope that this application knows")
+                return socket(scope, receive, send)
+            if scope["type"] == "lifespan":
+                return answer_lifespan(scope, receive, send, self._enter)
+            raise ValueError(f"{scope['type']!r} is no ASGI scope that this application knows")
 
         return answer
 
