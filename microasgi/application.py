@@ -31,8 +31,8 @@ class MicroASGI(Router):
     def __init__(
         self,
         *,
-        routes: Iterable[BaseRoute] = (),
-        middleware: MiddlewareList = (),
+        routes: Iterable[BaseRoute] | None = (),
+        middleware: MiddlewareList | None = (),
         exception_handlers: Mapping[HandlerKey, Callable[..., Any]] | None = None,
         lifespan: Callable[..., Any] | None = None,
         debug: bool = False,
@@ -70,19 +70,19 @@ class MicroASGI(Router):
         return self
 
     def middleware(self, function: F) -> F:
-        """Add the decorated `async def middleware(request, call_next)` inside those that were added before it."""
+        """Add the decorated `async def middleware(request, call_next)` around all that were added before it."""
         self.add_middleware(function)
         return function
 
     def add_middleware(self, middleware: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
-        """Add an ASGI class with its arguments, or a function middleware, inside those that were added before it.
+        """Add an ASGI class with its arguments, or a function middleware, around all that were added before it.
 
         ConfigurationError once the application has started: the stack is built by then.
         """
         if self._served:
             raise ConfigurationError(f"{whereabouts()}: middleware has to be added before the application starts")
         one = middleware if isinstance(middleware, Middleware) else Middleware(middleware, *args, **kwargs)
-        self._stack += as_middleware([one])
+        self._stack[:0] = as_middleware([one])
 
     def exception_handler(self, key: HandlerKey) -> Callable[[F], F]:
         """Let the decorated function of (request, error) answer for a status or for an exception class."""

@@ -7,7 +7,7 @@ handlers, with typed parameters say, are joined on.
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
 from typing import Any, ClassVar, Literal, TypeAlias
 
 from microasgi.concurrency import run_in_threadpool
@@ -197,17 +197,18 @@ def describe(handler: Any) -> str:
     return f"{name} ({code.co_filename}:{code.co_firstlineno})" if code else name
 
 
+_MAKERS: dict[type, Callable[..., Response]] = {str: PlainTextResponse, dict: JSONResponse, list: JSONResponse}
+
+
 def as_response(result: Any, handler: Any = None) -> Response:
     """Return the response that a handler's result stands for; TypeError names the handler where it is none."""
     kind = result.__class__
-    if kind is dict or kind is list:
-        return JSONResponse(result)
-    if kind is str:
-        return PlainTextResponse(result)
+    if kind in _MAKERS:
+        return _MAKERS[kind](result)
     if result is None:
         return Response(status_code=204)
     if kind is tuple and len(result) in {2, 3} and isinstance(result[1], int):
-        return _with_status(as_response(result[0], handler), *result[1:])
+        return _with_status(handler, *result)
     if isinstance(result, Response):
         return result
     if isinstance(result, (bytes, bytearray, memoryview)):
@@ -225,13 +226,17 @@ def as_response(result: Any, handler: Any = None) -> Response:
     )
 
 
-def _with_status(response: Response, status: int, headers: Any = None) -> Response:
+def _with_status(handler: Any, value: Any, status: int, headers: Mapping[str, str] | None = None) -> Response:
+    maker = _MAKERS.get(value.__class__)
+    if maker is not None:
+        return maker(value, status, headers)
+    response = as_response(value, handler)
     response.status_code = status
     if forbids_body(status):
         response.body = b""
         del response.headers["content-length"]
-    for name, value in (headers or {}).items():
-        response.headers[name] = value
+    for name, text in (headers or {}).items():
+        response.headers[name] = text
     return response
 
 

@@ -167,6 +167,8 @@ class Registry:
     def _add(self, route: BaseRoute) -> None:
         if not isinstance(route, (Route, Mount)):
             raise ConfigurationError(f"routes are Route, WebSocketRoute, Mount or Host objects, not {route!r}")
+        if isinstance(route, Mount) and route.pending is not None:
+            route.app, route.pending = self._make_router(route.pending), None
         for key in _claims(route):
             other = self._taken.setdefault(key, route)
             if other is not route:
@@ -176,6 +178,10 @@ class Registry:
                 )
         self._routes.append(route)
         self._routes_changed()
+
+    def _make_router(self, routes: Iterable[BaseRoute]) -> ASGIApp:
+        """Hook: return the application for a mount that was given routes."""
+        raise NotImplementedError
 
     def _routes_changed(self) -> None:
         """Hook: the list of routes is another one now."""

@@ -135,7 +135,7 @@ class WebSocketRoute(Route):
 
 
 class Mount(BaseRoute):
-    """An ASGI application that answers everything at and below a path, http and websocket.
+    """An ASGI application, or a list of routes, that answers everything at and below a path, http and websocket.
 
     The application sees the whole path, with the part that belongs to the mount in `root_path` (ASGI HTTP). Its
     lifespan runs inside the parent's.
@@ -144,19 +144,24 @@ class Mount(BaseRoute):
     def __init__(
         self,
         path: str,
-        app: ASGIApp,
-        *,
+        app: ASGIApp | None = None,
+        routes: Iterable[BaseRoute] | None = None,
         name: str | None = None,
+        *,
         middleware: MiddlewareList | None = None,
     ) -> None:
         self.where = whereabouts()
+        if (app is None) == (routes is None):
+            raise ConfigurationError(f"{self.where}: a mount takes an ASGI application or routes, one of the two")
         path = path.rstrip("/")
         if path and not path.startswith("/"):
             raise ConfigurationError(f"{self.where}: a mount's path begins with a slash, write {'/' + path!r}")
         self.template = Template(path)
         if self.template.tail is not None:
             raise ConfigurationError(f"{self.where}: a mount's path cannot hold a `path` parameter: {path!r}")
-        self.app = app
+        self.app: ASGIApp = _not_added if app is None else app
+        # Routes wait here for the application or router that makes a router of them.
+        self.pending = None if routes is None else list(routes)
         self.name = name or ""
         self.middleware = as_middleware(middleware or ())
         # The two templates that stand for the mount in the table; the tail's name is not one that a user can take.
@@ -262,6 +267,10 @@ class Host(Mount):
 
     def __repr__(self) -> str:
         return f"Host({self.host.text!r}, name={self.name!r}, app={self.app!r})"
+
+
+async def _not_added(scope: Scope, receive: Receive, send: Send) -> None:
+    raise ConfigurationError("a Mount with routes has to be added to an application or a router")
 
 
 async def _promise(app: ASGIApp, request: Request[Any], scope: Scope) -> AppResponse:

@@ -50,9 +50,9 @@ class Router(Registry, Entrance):
 
     def __init__(
         self,
-        routes: Iterable[BaseRoute] = (),
+        routes: Iterable[BaseRoute] | None = (),
         *,
-        middleware: MiddlewareList = (),
+        middleware: MiddlewareList | None = (),
         redirect_slashes: bool = True,
         default: ASGIApp | None = None,
         lifespan: Callable[..., Any] | None = None,
@@ -69,7 +69,7 @@ class Router(Registry, Entrance):
         Entrance.__init__(self, self, self.role, self.errors, _unbuilt, _unbuilt)
         self._outermost: ASGIApp | None = None
         self._inside: ASGIApp = self
-        Registry.__init__(self, routes, middleware)
+        Registry.__init__(self, routes or (), middleware or ())
         self._detour = self._begin
         if lifespan is not None:
             self.lifespan(lifespan)
@@ -130,6 +130,9 @@ class Router(Registry, Entrance):
 
     def _routes_changed(self) -> None:
         self._detour = self._begin
+
+    def _make_router(self, routes: Iterable[BaseRoute]) -> ASGIApp:
+        return Router(routes, redirect_slashes=self.redirect_slashes)
 
     async def _begin(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the first scope: build, see to it that the lifespan runs, and stand aside."""
