@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any, cast
 
 import anyio
@@ -84,12 +85,12 @@ class Exchange:
         self.raise_error()
 
     async def open(self, spawn: Spawn | None = None) -> None:
-        """Start the application in a task of its own: by `spawn`, or in a task group that `close` leaves."""
+        """Start the application in a task of its own, by `spawn` or in a new task group; `close` must follow."""
         if spawn is None:
             self._group = anyio.create_task_group()
             await self._group.__aenter__()
             spawn = self._group.start_soon
-        spawn(self.run)
+        spawn(partial(self.run, shield=True))
 
     async def close(self) -> None:
         """Disconnect, wait for the application to return, and cancel it when its time is over.
@@ -104,10 +105,13 @@ class Exchange:
             if group is not None:
                 await group.__aexit__(None, None, None)
 
-    async def run(self) -> None:
-        """Call the application and keep how it ended: the body of its task."""
+    async def run(self, *, shield: bool = False) -> None:
+        """Call the application and keep how it ended: the body of its task.
+
+        With `shield` a cancelled test does not cancel it: as behind a server, it sees a disconnect, and has its grace.
+        """
         try:
-            with anyio.CancelScope() as self._task:
+            with anyio.CancelScope(shield=shield) as self._task:
                 await self._app(self.scope, self._receive, self._send)
         except anyio.get_cancelled_exc_class():
             raise
@@ -166,8 +170,7 @@ class Exchange:
         seconds = self.timeout if timeout is None else timeout
         await anyio.lowlevel.checkpoint()
         with anyio.move_on_after(seconds):
-            while not ready():
-                await self._wait()
+            await self._until(ready)
         if not ready():
             raise TimeoutError(f"{self.describe()}: waited {seconds:g} s for {what}; the application {self._doing()}")
 
@@ -234,16 +237,11 @@ class Exchange:
                 await self._wait()
         finally:
             self._sending -= 1
-        self._observe(message)
-
-    def _observe(self, message: Message) -> None:
-        kind = message.get("type")
-        if kind == "http.response.start":
+        if message.get("type") == "http.response.start":
             self._trailers = bool(message.get("trailers"))
-        if self._last is not None or not is_last(message, trailers=self._trailers):
-            return
-        self._last = disconnect_message(self.scope, message.get("code", 1000), message.get("reason") or "")
-        self._notify()
+        if self._last is None and is_last(message, trailers=self._trailers):
+            self._last = disconnect_message(self.scope, message.get("code", 1000), message.get("reason") or "")
+            self._notify()
 
     def _drop_waiting(self) -> None:
         while len(self._outputs) > self._window:
@@ -267,12 +265,12 @@ class Exchange:
             await self.wait_until(lambda: self.finished, "its end", self.timeout if complete else self._grace)
         except TimeoutError:
             self.cancel()
-            await self._ended()
+            await self._until(lambda: self.finished)
             if complete:
                 raise
 
-    async def _ended(self) -> None:
-        while not self.finished:
+    async def _until(self, ready: Callable[[], bool]) -> None:
+        while not ready():
             await self._wait()
 
     def _take(self) -> Message:

@@ -80,16 +80,12 @@ class HTTPCall:
         if not self.exchange.error_told and self._tells():
             self.exchange.raise_error()
 
-    def response(self, stream: httpx.SyncByteStream | httpx.AsyncByteStream) -> httpx.Response:
-        """Return the response that has started, its body to be read from `stream`."""
-        response = httpx.Response(
-            self.status, headers=self.headers, stream=stream, extensions=self.extensions, request=self._request
-        )
-        # Starlette's names: what a template was rendered from.
+    def describe(self, response: httpx.Response) -> None:
+        """Give a response what the application has told besides: extensions, and Starlette's names for a template."""
+        response.extensions = self.extensions
         for name in ("template", "context"):
             if name in self.extensions.get("debug", ()):
                 setattr(response, name, self.extensions["debug"][name])
-        return response
 
     async def _hand_over(self, body: bytes) -> None:
         await self.exchange.send_input({"type": "http.request", "body": body, "more_body": not self._uploaded})

@@ -14,6 +14,7 @@ from microasgi.testing.http_call import HTTPCall
 from microasgi.testing.httpx_package import httpx
 from microasgi.testing.portal import LoopThread
 from microasgi.testing.scopes import http_scope, websocket_scope
+from microasgi.testing.streamed import AsyncResponse
 from microasgi.testing.websockets import AsyncWebSocketTestSession, WebSocketTestSession
 from microasgi.types import ASGIApp, Scope
 
@@ -91,10 +92,12 @@ class SyncTransport(httpx.BaseTransport):
         body = _SyncBody(self._target.http(request), request, self._loop, self._open)
         try:
             body.start()
-            return body.call.response(body)
         except BaseException:
             body.close()
             raise
+        response = httpx.Response(body.call.status, headers=body.call.headers, stream=body, request=request)
+        body.call.describe(response)
+        return response
 
     def close(self) -> None:
         """Leave every response that is still open."""
@@ -152,10 +155,12 @@ class AsyncTransport(httpx.AsyncBaseTransport):
         body = _AsyncBody(self._target.http(request), request, self._open)
         try:
             await body.start(self.spawn)
-            return body.call.response(body)
         except BaseException:
             await body.aclose()
             raise
+        response = AsyncResponse(body.call.status, headers=body.call.headers, stream=body, request=request)
+        body.call.describe(response)
+        return response
 
     async def aclose(self) -> None:
         """Leave every response that is still open."""
@@ -180,10 +185,15 @@ class _AsyncBody(httpx.AsyncByteStream):
         while not self.call.ready and await self._pull() is not None:
             pass
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        # No generator: one that a test reads in part would have to be closed by somebody.
         while (data := await self._pull()) is not None:
             if data:
-                yield data
+                return data
+        raise StopAsyncIteration
 
     async def aclose(self) -> None:
         if self in self._registry:

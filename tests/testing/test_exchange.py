@@ -369,14 +369,27 @@ async def test_a_cancelled_test_leaves_no_application_behind() -> None:
     assert exchange.finished
 
 
-async def test_cancelling_the_task_group_ends_the_application() -> None:
-    exchange = Exchange(sleeps, http_scope())
+async def test_a_cancelled_test_is_a_disconnect_for_the_application() -> None:
+    seen: list[str] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        seen.append((await receive())["type"])
+        await anyio.sleep(0.001)
+        seen.append("cleaned up")
+
+    with anyio.move_on_after(0.01):
+        async with Exchange(app, http_scope()):
+            await anyio.sleep_forever()
+    assert seen == ["http.disconnect", "cleaned up"]
+
+
+async def test_the_application_can_run_in_a_task_group_of_the_tests() -> None:
+    exchange = Exchange(hello, http_scope())
     async with anyio.create_task_group() as group:
         await exchange.open(group.start_soon)
-        await anyio.wait_all_tasks_blocked()
-        group.cancel_scope.cancel()
+        assert await exchange.receive_output() == START
+        await exchange.close()
     assert exchange.finished
-    await exchange.close()
 
 
 async def test_input_that_nobody_received_can_be_seen() -> None:

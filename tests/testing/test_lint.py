@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import anyio
@@ -253,7 +254,7 @@ async def test_cancellation_passes_through() -> None:
 
 class TestLifespan:
     @staticmethod
-    async def talk(app: ASGIApp, *inputs: str) -> list[str]:
+    async def talk(app: ASGIApp, *inputs: str, found: list[ASGIViolation] | None = None) -> list[str]:
         queue = list(inputs)
         sent: list[str] = []
 
@@ -263,7 +264,7 @@ class TestLifespan:
         async def send(message: Message) -> None:
             sent.append(message["type"])
 
-        await lint(app)(lifespan_scope(), receive, send)
+        await lint(app, on_violation=None if found is None else found.append)(lifespan_scope(), receive, send)
         return sent
 
     @staticmethod
@@ -307,6 +308,9 @@ class TestLifespan:
     async def test_an_illegal_lifespan_is_a_violation(self, steps: tuple[str | None, ...], rule: str) -> None:
         with pytest.raises(ASGIViolation, match=rule):
             await self.talk(self.app(*steps), "startup", "shutdown", "shutdown")
+        found: list[ASGIViolation] = []
+        await self.talk(self.app(*steps), "startup", "shutdown", "shutdown", found=found)
+        assert re.search(rule, found[0].rule)
 
     async def test_a_failure_message_is_text(self) -> None:
         with pytest.raises(ASGIViolation, match="message must be a str, not bytes"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from typing import Any
 
@@ -36,7 +37,7 @@ def sends(*messages: Message) -> ASGIApp:
 
 
 async def run(
-    app: ASGIApp, *inputs: Message, strict: bool = False, method: str = "GET", offers: tuple[str, ...] = ()
+    app: ASGIApp, *inputs: Message, method: str = "GET", offers: tuple[str, ...] = (), **options: Any
 ) -> list[Message]:
     """Play a server that does as it is told, and return what the application sent."""
     queue = list(inputs)
@@ -49,7 +50,7 @@ async def run(
         sent.append(message)
 
     scope = http_scope(method, extensions={f"http.response.{name}": {} for name in offers})
-    await lint(app, strict=strict)(scope, receive, send)
+    await lint(app, **options)(scope, receive, send)
     return sent
 
 
@@ -179,6 +180,13 @@ async def test_an_illegal_response_is_a_violation(messages: list[Message], rule:
         await run(sends(*messages))
 
 
+@pytest.mark.parametrize("messages, rule", ILLEGAL.values(), ids=ILLEGAL.keys())
+async def test_a_collector_is_told_of_it_first_and_every_message_passes(messages: list[Message], rule: str) -> None:
+    found: list[ASGIViolation] = []
+    assert await run(sends(*messages), on_violation=found.append) == messages
+    assert re.search(rule, found[0].rule)
+
+
 @pytest.mark.parametrize("messages", LEGAL.values(), ids=LEGAL.keys())
 async def test_a_legal_response_passes_unchanged(messages: list[Message]) -> None:
     assert await run(sends(*messages)) == messages
@@ -278,6 +286,9 @@ async def test_a_server_that_breaks_a_rule_is_told_so(inputs: list[Message], rul
 
     with pytest.raises(ASGIViolation, match=rule):
         await run(app, *inputs)
+    found: list[ASGIViolation] = []
+    await run(app, *inputs, on_violation=found.append)
+    assert re.search(rule, found[0].rule)
 
 
 async def test_a_request_in_chunks_and_its_disconnect_pass() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -39,7 +41,13 @@ def app_of(*steps: Message) -> ASGIApp:
     return app
 
 
-async def run(steps: list[Message], *inputs: Message, strict: bool = False, **scope: Any) -> list[Message]:
+async def run(
+    steps: list[Message],
+    *inputs: Message,
+    strict: bool = False,
+    on_violation: Callable[[ASGIViolation], None] | None = None,
+    **scope: Any,
+) -> list[Message]:
     queue = list(inputs or (CONNECT, TEXT, LEFT, LEFT))
     output: list[Message] = []
 
@@ -49,7 +57,8 @@ async def run(steps: list[Message], *inputs: Message, strict: bool = False, **sc
     async def send(message: Message) -> None:
         output.append(message)
 
-    await lint(app_of(*steps), strict=strict)(websocket_scope(subprotocols=["chat"], **scope), receive, send)
+    checked = lint(app_of(*steps), strict=strict, on_violation=on_violation)
+    await checked(websocket_scope(subprotocols=["chat"], **scope), receive, send)
     return output
 
 
@@ -115,6 +124,14 @@ async def test_a_legal_socket_passes_unchanged(steps: list[Message]) -> None:
 async def test_an_illegal_socket_is_a_violation(steps: list[Message], rule: str) -> None:
     with pytest.raises(ASGIViolation, match=rule):
         await run(steps)
+
+
+@pytest.mark.parametrize("steps, rule", ILLEGAL.values(), ids=ILLEGAL.keys())
+async def test_a_collector_is_told_of_it_first_and_every_message_passes(steps: list[Message], rule: str) -> None:
+    found: list[ASGIViolation] = []
+    sent = await run(steps, on_violation=found.append)
+    assert re.search(rule, found[0].rule)
+    assert sent == [step for step in steps if step is not RECEIVE]
 
 
 @pytest.mark.parametrize("code", [1000, 1003, 1007, 1012, 1014, 3000, 4999])
@@ -184,6 +201,9 @@ async def test_strict_passes_what_all_servers_take(steps: list[Message]) -> None
 async def test_a_server_that_breaks_a_rule_is_told_so(inputs: list[Message], rule: str) -> None:
     with pytest.raises(ASGIViolation, match=rule):
         await run([RECEIVE] * len(inputs), *inputs)
+    found: list[ASGIViolation] = []
+    await run([RECEIVE] * len(inputs), *inputs, on_violation=found.append)
+    assert re.search(rule, found[0].rule)
 
 
 @pytest.mark.parametrize("frame", [{}, {"text": "", "bytes": b""}, {"text": b""}, {"bytes": ""}])
