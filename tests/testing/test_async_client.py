@@ -70,6 +70,7 @@ async def test_with_runs_the_lifespan_and_leaves_open_streams_before_it_stops() 
         assert await anext(response.aiter_raw()) == b"x"
         log = client.app_state["log"]
         assert log == ["startup"]
+    await response.aclose()
     assert log == ["startup", "http.disconnect", "shutdown"]
 
 

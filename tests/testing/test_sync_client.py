@@ -269,8 +269,9 @@ class TestStreams:
         client = TestClient(counts, backend=backend)
         client.app_state["log"] = log = []
         request = client.build_request("GET", "/")
-        client.send(request, stream=True)
+        response = client.send(request, stream=True)
         client.close()
+        response.close()
         assert log == ["left"]
 
     def test_an_application_that_does_not_listen_is_cancelled(self, open_client: Open) -> None:
