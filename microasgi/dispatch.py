@@ -221,23 +221,12 @@ class Dispatch:
 
 
 def local_path(scope: Scope) -> str:
-    """Return the path below `root_path`, from "/" on.
-
-    For the outermost application, servers differ in whether `path` holds the root path: it is put in where it is
-    missing (ASGI HTTP), so that everything inside sees one form.
-    """
-    root: str = scope.get("root_path", "").rstrip("/")
+    """Return the path below `root_path`, from "/" on (ASGI HTTP, `root_path`)."""
+    root: str = scope["root_path"].rstrip("/")
     path: str = scope["path"]
-    if not root:
-        return path or "/"
-    if path != root and not path.startswith(f"{root}/"):
-        if "app_root_path" in scope:
-            return path
-        path = scope["path"] = root + path
-        raw = scope.get("raw_path")
-        if raw:
-            scope["raw_path"] = quote(root).encode() + raw
-    return path[len(root) :] or "/"
+    if path == root or path.startswith(f"{root}/"):
+        path = path[len(root) :]
+    return path or "/"
 
 
 def _look_up(table: Table[Target], path: str) -> tuple[Target, dict[str, Any]] | None:

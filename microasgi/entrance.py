@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
+from urllib.parse import quote
 
 from microasgi.endpoints import as_response
 from microasgi.errors import Errors
@@ -36,6 +37,8 @@ class Entrance:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one scope (ASGI 3.0)."""
+        if scope.get("root_path") and "app_root_path" not in scope:
+            scope = with_root_path(scope)
         if self._detour is not None:
             return await self._go_round(self._detour, scope, receive, send)
         if "method" not in scope:
@@ -93,3 +96,16 @@ class Entrance:
             response = await self.errors.respond(Request(scope, receive, send), error)
             await response(scope, receive, send)
         return None
+
+
+def with_root_path(scope: Scope) -> Scope:
+    """Return the scope with its root path in the path, where some servers put it and others do not (ASGI HTTP).
+
+    Done once, by the outermost application, so that everything inside sees one form.
+    """
+    root: str = scope["root_path"].rstrip("/")
+    path: str = scope["path"]
+    if path == root or path.startswith(f"{root}/"):
+        return scope
+    raw = scope.get("raw_path")
+    return {**scope, "path": root + path, "raw_path": raw and quote(root).encode() + raw}
