@@ -282,6 +282,8 @@ class Exchange:
     def _doing(self) -> str:
         if self.finished:
             return "has ended"
+        if self._task is None:
+            return "was never started: use `with`"
         if self._sending:
             return "waits in send(): nobody reads what it has sent"
         return "waits in receive()" if self._receiving else "runs, neither in receive() nor in send()"

@@ -32,7 +32,7 @@ class LifespanRun:
         try:
             await self._ask("startup")
         except BaseException:
-            await self.exchange.close()
+            await self._abandon()
             raise
 
     async def shutdown(self) -> None:
@@ -42,7 +42,7 @@ class LifespanRun:
                 await self._ask("shutdown")
                 await self.exchange.wait_finished()
         finally:
-            await self.exchange.close()
+            await self._abandon()
 
     async def _ask(self, stage: str) -> None:
         exchange = self.exchange
@@ -59,6 +59,11 @@ class LifespanRun:
         await exchange.close()
         exchange.raise_error()
         raise LifespanFailed(f"{answer['type']}: {answer.get('message', '')}")
+
+    async def _abandon(self) -> None:
+        # Whatever it still does, it has had its time.
+        self.exchange.cancel()
+        await self.exchange.close()
 
     def _is_refused(self) -> bool:
         exchange = self.exchange

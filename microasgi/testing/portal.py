@@ -22,18 +22,19 @@ class LoopThread:
         self._backend = backend
         self._backend_options = backend_options
         self._portal: BlockingPortal | None = None
+        self._lock = threading.Lock()
         self._finalizer: weakref.finalize[..., LoopThread] | None = None
 
     @property
     def portal(self) -> BlockingPortal:
         """The way into the loop, which is started if it does not run."""
-        if self._portal is None:
-            context = start_blocking_portal(self._backend, self._backend_options)
-            portal = context.__enter__()
-            thread = portal.call(threading.get_ident)
-            self._finalizer = weakref.finalize(self, _stop, context, portal, thread)
-            self._portal = portal
-        return self._portal
+        with self._lock:
+            if self._portal is None:
+                context = start_blocking_portal(self._backend, self._backend_options)
+                self._portal = context.__enter__()
+                thread = self._portal.call(threading.get_ident)
+                self._finalizer = weakref.finalize(self, _stop, context, self._portal, thread)
+            return self._portal
 
     def stop(self) -> None:
         """Cancel what still runs, end the loop and its thread. The next use starts another."""

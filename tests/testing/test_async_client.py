@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import AsyncIterator
+from typing import Any
 
 import anyio
 import httpx
@@ -107,7 +108,7 @@ async def test_an_upload_is_streamed_and_so_is_the_response() -> None:
             yield letter
 
     client = AsyncTestClient(echo)
-    client.app_state["log"] = log = []
+    client.app_state["log"] = log = list[Any]()
     async with client.stream("POST", "/", content=upload()) as response:
         chunks = response.aiter_raw()
         assert (await anext(chunks), asked) == (b"a", [b"a"])
@@ -161,10 +162,11 @@ async def test_a_cancelled_request_ends_the_application() -> None:
         await receive()
         ended.append((await receive())["type"])
 
-    for client in (AsyncTestClient(app), AsyncTestClient(app)):
-        with anyio.move_on_after(0.02):
-            await client.get("/")
-    assert ended == ["http.disconnect"] * 2
+    async with anyio.create_task_group() as group:
+        group.start_soon(AsyncTestClient(app).get, "/")
+        await anyio.wait_all_tasks_blocked()
+        group.cancel_scope.cancel()
+    assert ended == ["http.disconnect"]
 
 
 async def test_what_the_application_raises_is_raised() -> None:
@@ -225,8 +227,9 @@ async def test_the_tests_own_exception_comes_out_as_it_is() -> None:
 
 
 async def test_a_cancelled_test_stops_the_lifespan() -> None:
-    with anyio.move_on_after(0.02) as scope:
+    with anyio.CancelScope() as scope:
         async with AsyncTestClient(lasts) as client:
+            scope.cancel()
             await anyio.sleep_forever()
     assert scope.cancelled_caught
     assert client.app_state["log"] == ["startup", "shutdown"]

@@ -299,8 +299,8 @@ async def test_an_application_that_goes_on_after_its_response_is_an_error() -> N
         await hello(scope, receive, send)
         await anyio.sleep_forever()
 
-    with pytest.raises(TimeoutError, match="waited 0.01 s for its end; the application runs, neither in receive"):
-        async with Exchange(app, http_scope(), timeout=0.01) as exchange:
+    with pytest.raises(TimeoutError, match="waited 0.2 s for its end; the application runs, neither in receive"):
+        async with Exchange(app, http_scope(), timeout=0.2) as exchange:
             await exchange.receive_output()
             await exchange.receive_output()
     assert exchange.finished
@@ -332,6 +332,7 @@ async def sends_twice(scope: Scope, receive: Receive, send: Send) -> None:
 async def test_waiting_in_vain_tells_what_the_application_does(app: ASGIApp, doing: str) -> None:
     exchange = Exchange(app, http_scope("PUT", "/x"), window=0 if app is sends_twice else 9, grace=0.01)
     await exchange.open()
+    await anyio.wait_all_tasks_blocked()
     try:
         with pytest.raises(TimeoutError, match=f"http PUT /x: waited 0.01 s for its end; the application {doing}"):
             await exchange.wait_finished(0.01)
@@ -344,6 +345,11 @@ async def test_waiting_in_vain_for_an_application_that_has_ended_tells_so() -> N
         await exchange.wait_finished()
         with pytest.raises(TimeoutError, match="waited 0.01 s for godot; the application has ended"):
             await exchange.wait_until(lambda: False, "godot", 0.01)
+
+
+async def test_waiting_for_an_application_that_nobody_started_tells_so() -> None:
+    with pytest.raises(TimeoutError, match="the application was never started: use `with`"):
+        await Exchange(hello, http_scope()).receive_output(0.01)
 
 
 async def test_closing_twice_is_closing_once() -> None:
@@ -362,8 +368,9 @@ async def test_cancelling_before_the_application_runs_does_nothing() -> None:
 
 
 async def test_a_cancelled_test_leaves_no_application_behind() -> None:
-    with anyio.move_on_after(0.01) as scope:
+    with anyio.CancelScope() as scope:
         async with Exchange(sleeps, http_scope(), grace=0.01) as exchange:
+            scope.cancel()
             await anyio.sleep_forever()
     assert scope.cancelled_caught
     assert exchange.finished
@@ -377,8 +384,9 @@ async def test_a_cancelled_test_is_a_disconnect_for_the_application() -> None:
         await anyio.sleep(0.001)
         seen.append("cleaned up")
 
-    with anyio.move_on_after(0.01):
+    with anyio.CancelScope() as scope:
         async with Exchange(app, http_scope()):
+            scope.cancel()
             await anyio.sleep_forever()
     assert seen == ["http.disconnect", "cleaned up"]
 

@@ -202,7 +202,7 @@ async def test_state_is_filled_not_replaced() -> None:
 
 
 async def test_optional_scope_keys_may_be_absent() -> None:
-    bare = {"type": "http", "method": "GET", "path": "/", "headers": [], "extensions": None, "asgi": None}
+    bare: Scope = {"type": "http", "method": "GET", "path": "/", "headers": [], "extensions": None, "asgi": None}
     await lint(hello)(bare, receive, send)
 
 

@@ -104,14 +104,14 @@ class TestSync:
 
     def test_leaving_is_a_normal_close(self, open_client: Any) -> None:
         client = open_client(echo)
-        client.app_state["log"] = log = []
+        client.app_state["log"] = log = list[Any]()
         with client.websocket_connect("/"):
             pass
         assert log == [ws("disconnect", code=1000, reason="")]
 
     def test_closing_tells_code_and_reason(self, open_client: Any) -> None:
         client = open_client(echo)
-        client.app_state["log"] = log = []
+        client.app_state["log"] = log = list[Any]()
         with client.websocket_connect("/") as socket:
             socket.close(4001, "bye")
         with client.websocket_connect("/") as socket:
@@ -276,10 +276,8 @@ def test_a_disconnect_raised_out_of_the_application_is_a_normal_end(open_client:
 
 
 def test_a_receive_that_is_never_answered_times_out(open_client: Any) -> None:
-    with open_client(echo, timeout=0.05).websocket_connect("/ws") as socket:
-        with pytest.raises(
-            TimeoutError, match="websocket /ws: waited 0.05 s for its next message; .* waits in receive"
-        ):
+    with open_client(echo, timeout=0.3).websocket_connect("/ws") as socket:
+        with pytest.raises(TimeoutError, match="websocket /ws: waited 0.3 s for its next message; .* waits in receive"):
             socket.receive()
 
 

@@ -130,7 +130,7 @@ class TestRequests:
         assert ["cookie", "a=b"] in scope["headers"]
 
     def test_a_body_is_sent_in_one_message(self, open_client: Open) -> None:
-        assert open_client(tells_scope).post("/", json={"a": 1}).json()["chunks"] == ['{"a":1}']
+        assert open_client(tells_scope).post("/", content=b"abc").json()["chunks"] == ["abc"]
         assert open_client(tells_scope).get("/").json()["chunks"] == [""]
 
     def test_a_streamed_body_is_asked_for_chunk_by_chunk_in_the_tests_own_thread(self, open_client: Open) -> None:
@@ -252,13 +252,12 @@ class TestStreams:
         with open_client(app).stream("GET", "/") as response:
             for chunk in response.iter_raw():
                 log.append(f"reads {chunk.decode()}")
-        assert log == ["sends a", "reads a", "sends b", "reads b", "sends c", "reads c"] or log.index(
-            "reads a"
-        ) < log.index("sends c")
+        assert log.index("reads a") < log.index("sends c")
+        assert log.index("reads b") < log.index("reads c")
 
     def test_an_endless_stream_can_be_left(self, open_client: Open) -> None:
         client = open_client(counts)
-        client.app_state["log"] = log = []
+        client.app_state["log"] = log = list[Any]()
         with client.stream("GET", "/") as response:
             chunks = response.iter_raw()
             assert [next(chunks), next(chunks)] == [b"0", b"1"]
@@ -267,7 +266,7 @@ class TestStreams:
 
     def test_a_stream_left_open_is_left_with_the_client(self, backend: Backend) -> None:
         client = TestClient(counts, backend=backend)
-        client.app_state["log"] = log = []
+        client.app_state["log"] = log = list[Any]()
         request = client.build_request("GET", "/")
         response = client.send(request, stream=True)
         client.close()
@@ -391,8 +390,8 @@ class TestFailures:
             while (await receive())["type"] != "http.disconnect":
                 pass
 
-        with pytest.raises(httpx.ReadTimeout, match="http GET /x: waited 0.05 s .* waits in receive"):
-            open_client(app).get("/x", timeout=0.05)
+        with pytest.raises(httpx.ReadTimeout, match="http GET /x: waited 0.3 s .* waits in receive"):
+            open_client(app).get("/x", timeout=0.3)
         with pytest.raises(httpx.ReadTimeout):
             open_client(app, timeout=0.05).get("/x")
 
@@ -402,15 +401,15 @@ class TestFailures:
             await anyio.sleep_forever()
 
         with pytest.raises(httpx.ReadTimeout, match="the application runs"):
-            open_client(app, timeout=0.05).get("/")
+            open_client(app, timeout=0.3).get("/")
 
     def test_an_application_that_never_returns_times_out_when_its_response_is_left(self, open_client: Open) -> None:
         async def app(scope: Scope, receive: Receive, send: Send) -> None:
             await sends(START, body(b"x"))(scope, receive, send)
             await anyio.sleep_forever()
 
-        with pytest.raises(httpx.ReadTimeout, match="waited 0.05 s for its end"):
-            with open_client(app, timeout=0.05).stream("GET", "/") as response:
+        with pytest.raises(httpx.ReadTimeout, match="waited 0.3 s for its end"):
+            with open_client(app, timeout=0.3).stream("GET", "/") as response:
                 assert next(response.iter_raw()) == b"x"
 
 
@@ -589,6 +588,6 @@ class TestLifespan:
                 await send({"type": f"lifespan.{stage}.complete"})
             await anyio.sleep_forever()
 
-        with pytest.raises(TimeoutError, match="lifespan: waited 0.05 s for its end"):
-            with open_client(app, timeout=0.05):
+        with pytest.raises(TimeoutError, match="lifespan: waited 0.3 s for its end"):
+            with open_client(app, timeout=0.3):
                 pass
