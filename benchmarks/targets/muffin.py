@@ -1,5 +1,8 @@
 """Muffin, as its documentation writes it."""
 
+import itertools
+import os
+import tempfile
 from typing import Any
 
 from cases import DOCUMENT, HELLO, item_from, parameter_template, static_template, stream_text, upload_answer
@@ -151,11 +154,20 @@ def json_large() -> Application:
 
 
 def upload() -> Application:
+    folder = tempfile.TemporaryDirectory()
+    numbers = itertools.count()
+
+    def upload_to(filename: str) -> str:
+        return f"{folder.name}/{next(numbers)}"
+
     async def save(request: Request) -> ResponseText:
-        fields = await request.form(max_size=64 * MIB)
+        # Without `upload_to` a file is kept in memory up to `max_size`, which has to be above the body's size.
+        fields = await request.form(max_size=64 * MIB, upload_to=upload_to)
         size, tail = 0, b""
-        while piece := fields["file"].read(MIB):
-            size, tail = size + len(piece), piece
+        with fields["file"] as file:
+            while piece := file.read(MIB):
+                size, tail = size + len(piece), piece
+        os.unlink(file.name)
         return ResponseText(upload_answer(fields["title"], size, tail))
 
     return single(save, method="POST")
