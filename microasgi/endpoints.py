@@ -153,7 +153,7 @@ def adapt(handler: Any, *, websocket: bool = False) -> Adapted:
         return (lambda _: handler()) if takes_none else handler
     if websocket:
         raise ConfigurationError(
-            f"{describe(handler)}: a websocket handler is `async def`, since it waits for messages"
+            f"{describe(handler)}: a websocket handler has to be `async def`"
         )
     target: Callable[[Any], Any] = (lambda _: handler()) if takes_none else handler
     if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):

@@ -5,13 +5,14 @@ The law of this file: one coroutine for a request and one `try`. What could be d
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 from urllib.parse import quote
 
 from microasgi.endpoints import as_response
-from microasgi.errors import Errors
+from microasgi.errors import Errors, report
+from microasgi.exceptions import ClientDisconnect
+from microasgi.foreign import AppResponse
 from microasgi.requests import Request
 from microasgi.responses import PLAIN_RESULTS, PREPARED_LENGTHS, Response, content_length
 from microasgi.types import ASGIApp, Message, Receive, Scope, Send
@@ -19,7 +20,6 @@ from microasgi.types import ASGIApp, Message, Receive, Scope, Send
 __all__ = ["Entrance"]
 
 Call: TypeAlias = Callable[[Any], Awaitable[Any]]
-logger = logging.getLogger("microasgi")
 
 
 class Entrance:
@@ -71,10 +71,26 @@ class Entrance:
                 await send({"type": "http.response.body", "body": response.body if scope["method"] != "HEAD" else b""})
                 if response.background is not None:
                     await response.background()
+        except Exception as error:
+            if not await self._settle(error, request, response):
+                raise
         finally:
             if request.closing is not None:
                 await request.close()
         return None
+
+    async def _settle(self, error: Exception, request: Request[Any], response: Response | None) -> bool:
+        """Deal with an error while sending; False if it has to end the connection, because something was sent."""
+        if isinstance(response, AppResponse):
+            if response.started:
+                return False  # the application that failed has the word on its own error
+            answer = await self.errors.respond(request, error)
+            await answer(request.scope, request.receive, request.send_message)
+            return True
+        if isinstance(error, ClientDisconnect) or (isinstance(error, OSError) and not _streams(response)):
+            return True  # a server may say by an OSError out of `send` that the client has left (ASGI HTTP 2.4)
+        report(request, error)
+        return False
 
     async def _go_round(self, detour: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         """Let an ASGI middleware, or what has to be done first, answer; if it fails before it has, answer for it."""
@@ -96,6 +112,10 @@ class Entrance:
             response = await self.errors.respond(Request(scope, receive, send), error)
             await response(scope, receive, send)
         return None
+
+
+def _streams(response: Response | None) -> bool:
+    return response is not None and response.sends_itself
 
 
 def with_root_path(scope: Scope) -> Scope:

@@ -35,6 +35,7 @@ class AppResponse(Response):
         self._message: Message | None = None
         self._through: Send | None = None  # set once the response is being sent: messages go straight on
         self._abandoned = False
+        self.started = False
 
     async def begin(self) -> None:
         """Run the application up to its response's start."""
@@ -54,9 +55,11 @@ class AppResponse(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the response on, or run the application if it has not begun."""
         if self._stepper is None:
-            await self._call_app(send)
+            self._through = send
+            await self._call_app(self._take)
         else:
             self._through = send
+            self.started = True
             await send({**self._start, "status": self.status_code, "headers": list(self.raw_headers)})
             while await self._stepper.advance():
                 pass
@@ -92,6 +95,7 @@ class AppResponse(Response):
 
     async def _take(self, message: Message) -> None:
         if self._through is not None:
+            self.started = self.started or message["type"] == "http.response.start"
             await self._through(message)
             return
         stepper = self._stepper

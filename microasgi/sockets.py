@@ -63,8 +63,8 @@ def _may_open(scope: Scope, origin: str, allowed: frozenset[str] | None) -> bool
 
 
 async def _end_by_error(websocket: WebSocket[Any], error: Exception, errors: Errors) -> None:
-    if isinstance(error, OSError) and await websocket.peer_has_left():
-        return  # the server said so by an error out of `send` (ASGI 2.4)
+    if isinstance(error, OSError) and not await _end(websocket, 1011):
+        return  # it was the server, saying that the peer has left (ASGI WebSocket 2.4); it says so again
     handler, expected = errors.find(error)
     if handler is not None and not isinstance(error, HTTPException):
         try:
@@ -86,8 +86,10 @@ async def _end_by_error(websocket: WebSocket[Any], error: Exception, errors: Err
         await _end(websocket, 1008 if error.status_code < 500 else 1011)
 
 
-async def _end(websocket: WebSocket[Any], code: int, reason: str = "") -> None:
+async def _end(websocket: WebSocket[Any], code: int, reason: str = "") -> bool:
+    """Close the socket if it is open; False if the peer was faster."""
     try:
         await websocket.close(code, reason)
     except (OSError, WebSocketDisconnect):
-        pass  # the peer was faster
+        return False
+    return True
