@@ -17,7 +17,7 @@ from microasgi.exceptions import (
 )
 from microasgi.forms import FormData, UploadFile
 from microasgi.headers import Headers, MutableHeaders
-from microasgi.paths import Convertor, register_url_convertor
+from microasgi.convertors import Convertor, register_url_convertor
 from microasgi.requests import Request
 from microasgi.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from microasgi.routing import Host, Mount, Route, Router, WebSocketRoute

@@ -26,12 +26,8 @@ def are_disjoint(templates: Iterable[Template]) -> bool:
             tail_firsts.append(_first_segment(template))
             continue
         firsts.add(_first_segment(template))
-        mask = tuple(rank == 0 for rank in template.rank)
-        # A fixed segment is one text, or nothing where two slashes meet.
-        fixed = tuple(
-            "".join(map(str, segment)) if is_fixed else "*"
-            for segment, is_fixed in zip(template.segments, mask, strict=True)
-        )
+        mask = tuple(isinstance(segment, str) for segment in template.segments)
+        fixed = tuple(segment if isinstance(segment, str) else "*" for segment in template.segments)
         if masks.setdefault(len(mask), mask) != mask or fixed in fixed_parts:
             return False
         fixed_parts.add(fixed)
@@ -46,6 +42,5 @@ def are_disjoint(templates: Iterable[Template]) -> bool:
 
 def _first_segment(template: Template) -> str | None:
     """Return the text of the first segment, or None if it is not fixed."""
-    if len(template.segments) < 2 or template.rank[1] != 0:
-        return None
-    return "".join(map(str, template.segments[1]))
+    first = template.segments[1] if len(template.segments) > 1 else None
+    return first if isinstance(first, str) else None

@@ -1,9 +1,9 @@
 """The routing table: from a path to the one target whose template fits best.
 
-The law of this file: the cost of a look-up depends on the number of *shapes* that the templates have (which segments
-are fixed, how many there are), never on the number of templates. Order of trial, and so of precedence: a path without
-parameters; templates whose only parameter is the last segment; other templates by segment from the left (fixed before
-mixed before converted before plain); templates with a spanning parameter, the longest fixed beginning first.
+The law of this file: the cost of a look-up depends on the number of *shapes* that the templates have (what stands in
+which segment, and how many there are), never on the number of templates. Precedence goes segment by segment from the
+left: fixed before mixed before converted before plain before spanning; among equals, more fixed text comes first,
+then the narrower convertor. The order of registration does not count.
 """
 
 from __future__ import annotations
@@ -12,69 +12,27 @@ from collections.abc import Callable, Iterable
 from operator import itemgetter
 from typing import Any, Generic, TypeAlias, TypeVar
 
-from microasgi.paths import NO_MATCH, Parameter, Pattern, Reader, Template, clean_path
+from microasgi.convertors import NO_MATCH, Reader
+from microasgi.paths import Template, is_clean
 
 __all__ = ["Table"]
 
 T = TypeVar("T")
 Key: TypeAlias = Callable[[list[str]], Any]
-# A reader for the last segment: the parameter's name, or None where the reader gives all values by name.
-Last: TypeAlias = tuple[Reader, str | None, T]
-
-
-class _Leaf(Generic[T]):
-    """One template of a shape: how to read each segment that is not fixed, and the tail."""
-
-    __slots__ = ("rank", "readers", "tail", "target")
-
-    def __init__(self, template: Template, target: T) -> None:
-        self.target = target
-        self.rank = template.rank
-        self.readers = [
-            (index, *_reader(segment)) for index, segment in enumerate(template.segments) if template.rank[index]
-        ]
-        self.tail = None if template.tail is None else Pattern(template.tail)
-
-    def read(self, parts: list[str]) -> dict[str, Any] | None:
-        values: dict[str, Any] = {}
-        for index, read, name in self.readers:
-            value = read(parts[index])
-            if value is NO_MATCH:
-                return None
-            if name is None:
-                values.update(value)
-            else:
-                values[name] = value
-        if self.tail is None:
-            return values
-        rest = self.tail.read(parts[-1])
-        return {**values, **rest} if isinstance(rest, dict) else None
+# From the path's segments to the parameters' values by name, or NO_MATCH.
+Read: TypeAlias = Callable[[list[str]], Any]
 
 
 class _Shape(Generic[T]):
-    """The templates that have the same number of segments and the same ones fixed: one dict from those to leaves."""
+    """The templates of one rank: one dict from the segments that are fixed to those that have them."""
 
-    __slots__ = ("count", "key", "leaves", "mask")
+    __slots__ = ("key", "leaves", "tail_from")
 
     def __init__(self, template: Template) -> None:
-        self.mask = tuple(map(bool, template.rank))
-        self.count = len(self.mask)
-        fixed = [index for index, free in enumerate(self.mask) if not free]
+        fixed = [index for index, rank in enumerate(template.rank) if not rank]
         self.key: Key = itemgetter(*fixed) if fixed else _nothing
-        self.leaves: dict[Any, list[_Leaf[T]]] = {}
-
-    def add(self, template: Template, target: T) -> None:
-        key = self.key(["".join(str(piece) for piece in segment) for segment in template.segments])
-        leaves = self.leaves.setdefault(key, [])
-        leaves.append(_Leaf(template, target))
-        leaves.sort(key=lambda leaf: leaf.rank)
-
-    def find(self, parts: list[str]) -> tuple[T, dict[str, Any]] | None:
-        for leaf in self.leaves.get(self.key(parts), ()):
-            values = leaf.read(parts)
-            if values is not None:
-                return leaf.target, values
-        return None
+        self.tail_from = None if template.tail is None else len(template.segments)
+        self.leaves: dict[Any, list[tuple[Read, T]]] = {}
 
 
 class Table(Generic[T]):
@@ -84,63 +42,103 @@ class Table(Generic[T]):
     templates the first one counts.
     """
 
-    __slots__ = ("_by_count", "_last", "_tails", "exact")
+    __slots__ = ("_last", "_shapes", "exact")
 
     def __init__(self, entries: Iterable[tuple[Template, T]]) -> None:
         self.exact: dict[str, T] = {}
-        self._last: dict[str, list[Last[T]]] = {}
-        shapes: dict[tuple[bool, tuple[bool, ...]], _Shape[T]] = {}
-        ranked: list[tuple[str, int, Last[T]]] = []
+        # By what stands before the last slash: templates whose only parameters are in the last segment. Nothing with
+        # parameters comes before these.
+        self._last: dict[str, list[tuple[Reader, str | None, T]]] = {}
+        # By the number of slashes in the path; the last entry is for all greater numbers.
+        self._shapes: list[list[_Shape[T]]] = [[]]
+        others: list[tuple[Template, T]] = []
+        last: list[tuple[Template, T]] = []
         for template, target in entries:
             if not template.parameters:
                 self.exact.setdefault(template.text, target)
             elif template.tail is None and not any(template.rank[:-1]):
-                head = template.text.rpartition("/")[0]
-                ranked.append((head, template.rank[-1], (*_reader(template.segments[-1]), target)))
+                last.append((template, target))
             else:
-                mask = tuple(map(bool, template.rank))
-                shape = shapes.setdefault((template.tail is not None, mask), _Shape(template))
-                shape.add(template, target)
-        for head, _, last in sorted(ranked, key=lambda entry: entry[1]):
-            self._last.setdefault(head, []).append(last)
-        ordered = sorted(shapes.items(), key=lambda item: item[0][1])
-        self._by_count: dict[int, list[_Shape[T]]] = {}
-        for (tail, _), shape in ordered:
-            if not tail:
-                self._by_count.setdefault(shape.count, []).append(shape)
-        tails = [shape for (tail, _), shape in ordered if tail]
-        self._tails = sorted(tails, key=lambda shape: -shape.count)
+                others.append((template, target))
+        for template, target in sorted(last, key=_precedence):
+            head = template.text.rpartition("/")[0]
+            _, read, name = template.readers[0]
+            self._last.setdefault(head, []).append((read, name, target))
+        if others:
+            self._arrange(others)
+
+    def _arrange(self, entries: list[tuple[Template, T]]) -> None:
+        shapes: dict[tuple[int, ...], _Shape[T]] = {}
+        for template, target in sorted(entries, key=_precedence):
+            shape = shapes.get(template.rank)
+            if shape is None:
+                shape = shapes[template.rank] = _Shape(template)
+            key = shape.key([part if isinstance(part, str) else "" for part in template.segments])
+            shape.leaves.setdefault(key, []).append((_read_all(template.readers), target))
+        self._shapes = [[] for _ in range(max(map(len, shapes)) + 1)]
+        for rank, shape in shapes.items():
+            for slashes, fitting in enumerate(self._shapes):
+                if slashes == len(rank) - 1 or (shape.tail_from is not None and slashes >= len(rank)):
+                    fitting.append(shape)
 
     def find(self, path: str) -> tuple[T, dict[str, Any]] | None:
         """Return the target and the parameters' values by name, or None. Look the path up in `exact` first."""
-        if not clean_path(path):
+        if ("/." in path or "\\" in path or not path.isprintable()) and not is_clean(path):
             return None
         head, _, last = path.rpartition("/")
         for read, name, target in self._last.get(head, ()):
             value = read(last)
             if value is not NO_MATCH:
                 return target, (value if name is None else {name: value})
-        if self._by_count:
-            parts = path.split("/")
-            for shape in self._by_count.get(len(parts), ()):
-                found = shape.find(parts)
-                if found is not None:
-                    return found
-        for shape in self._tails:
-            parts = path.split("/", shape.count)
-            if len(parts) > shape.count:
-                found = shape.find(parts)
-                if found is not None:
-                    return found
-        return None
+        shapes = self._shapes[min(path.count("/"), len(self._shapes) - 1)]
+        return _search(shapes, path) if shapes else None
 
 
-def _reader(segment: list[str | Parameter]) -> tuple[Reader, str | None]:
-    only = segment[0]
-    if len(segment) == 1 and isinstance(only, Parameter):
-        return only.read, only.name
-    return Pattern(segment).read, None
+def _search(shapes: list[_Shape[T]], path: str) -> tuple[T, dict[str, Any]] | None:
+    segments = path.split("/")
+    for shape in shapes:
+        leaves = shape.leaves.get(shape.key(segments))
+        if leaves is None:
+            continue
+        parts = segments if shape.tail_from is None else path.split("/", shape.tail_from)
+        for read, target in leaves:
+            values = read(parts)
+            if values is not NO_MATCH:
+                return target, values
+    return None
 
 
-def _nothing(parts: list[str]) -> None:
+def _precedence(entry: tuple[Template, Any]) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    return entry[0].rank, entry[0].order
+
+
+def _read_all(readers: list[tuple[int, Reader, str | None]]) -> Read:
+    index, read, name = readers[0]
+    if len(readers) == 1 and name is not None:
+        return _read_one(index, read, name)
+
+    def read_many(segments: list[str]) -> Any:
+        values: dict[str, Any] = {}
+        for index, read, name in readers:
+            value = read(segments[index])
+            if value is NO_MATCH:
+                return NO_MATCH
+            if name is None:
+                values.update(value)
+            else:
+                values[name] = value
+        return values
+
+    return read_many
+
+
+def _read_one(index: int, read: Reader, name: str) -> Read:
+    def read_one(segments: list[str]) -> Any:
+        value = read(segments[index])
+        return value if value is NO_MATCH else {name: value}
+
+    return read_one
+
+
+def _nothing(_: list[str]) -> None:
     return None

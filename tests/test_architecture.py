@@ -23,9 +23,9 @@ PACKAGE = Path(__file__).parents[1] / "microasgi"
 # Floor 0 is the ground. The floor of a module is its place in this list.
 FLOORS: list[set[str]] = [
     {"exceptions", "types"},
-    {"concurrency", "cookies", "headers", "multidict", "multipart", "paths", "serialization", "spool", "urls"},
-    {"background", "connection", "forms", "lifespan", "responses", "stack", "table"},
-    {"requests", "streaming", "websockets"},
+    {"concurrency", "convertors", "cookies", "headers", "multidict", "multipart", "serialization", "spool", "urls"},
+    {"background", "connection", "forms", "lifespan", "paths", "responses", "stack"},
+    {"requests", "streaming", "table", "websockets"},
     {"endpoints", "foreign"},
     {"errors", "routes"},
     {"entrance", "registry", "sockets"},
