@@ -27,13 +27,14 @@ PATIENCE = 300.0
 class Worker:
     """A target's process and the talk with it."""
 
-    def __init__(self, target: str, verbose: bool) -> None:
-        self.target, self.errors, self.used = target, None if verbose else subprocess.DEVNULL, False
+    def __init__(self, target: str, options: argparse.Namespace) -> None:
+        self.command = [sys.executable, str(HERE / "worker.py"), target, *(["--cpu"] if options.cpu else [])]
+        self.errors, self.used = None if options.verbose else subprocess.DEVNULL, False
         self.start()
 
     def start(self) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, str(HERE / "worker.py"), self.target],
+            self.command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.errors,
@@ -72,11 +73,11 @@ class Worker:
             self.process.kill()
 
 
-def start_workers(targets: list[str], verbose: bool) -> tuple[dict[str, Worker], dict[str, str]]:
+def start_workers(targets: list[str], options: argparse.Namespace) -> tuple[dict[str, Worker], dict[str, str]]:
     """Start all; give those that are ready and, by name, why the others are not."""
     ready, missing = {}, {}
     for target in targets:
-        worker = Worker(target, verbose)
+        worker = Worker(target, options)
         if "ready" in worker.greeting:
             ready[target] = worker
         else:
@@ -145,6 +146,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--json", type=Path, help="write every figure to this file")
     parser.add_argument("--quick", action="store_true", help="five rounds of short batches")
+    parser.add_argument("--cpu", action="store_true", help="count processor time, for a machine that is busy")
     parser.add_argument("--verbose", action="store_true", help="show what the targets print")
     return parser.parse_args()
 
@@ -153,7 +155,7 @@ def main() -> None:
     options = arguments()
     rounds, milliseconds = (5, 15.0) if options.quick else (options.rounds, 45.0)
     targets = [target for target in TARGETS if target in {"raw", *options.targets}]
-    workers, missing = start_workers(targets, options.verbose)
+    workers, missing = start_workers(targets, options)
     results = {}
     try:
         for name in options.cases:
@@ -165,7 +167,8 @@ def main() -> None:
             worker.close()
     about = f"CPython {platform.python_version()}, {platform.system()} {platform.machine()}, {rounds} rounds"
     listed = [target for target in targets if target not in missing]
-    print(f"{about}; least batch mean in us (median ratio to raw)\n\n{table(results, listed)}\n")
+    clock = ", processor time" if options.cpu else ""
+    print(f"{about}{clock}; least batch mean in us (median ratio to raw)\n\n{table(results, listed)}\n")
     print("\n".join([f"- {target}: {reason}" for target, reason in missing.items()] + notes(results)))
     if options.json:
         content = {"about": about, "missing": missing, "cases": results}

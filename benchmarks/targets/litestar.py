@@ -2,7 +2,8 @@
 
 from typing import Annotated, Any
 
-from cases import DOCUMENT, HELLO, Item, PatientClient, parameter_template, static_template, stream_bytes, upload_answer
+from cases import DOCUMENT, HELLO, Item, parameter_template, static_template, stream_bytes, upload_answer
+from clients import PatientClient
 from litestar import Litestar, MediaType, Request, Response, WebSocket, get, post, route
 from litestar import websocket as websocket_route
 from litestar.datastructures import UploadFile

@@ -5,13 +5,13 @@ from typing import Any
 from cases import (
     DOCUMENT,
     HELLO,
-    PatientClient,
     item_from,
     parameter_template,
     static_template,
     stream_bytes,
     upload_answer,
 )
+from clients import PatientClient
 from quart import Quart, Response, jsonify, request
 from quart import websocket as socket
 
