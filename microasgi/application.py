@@ -31,8 +31,8 @@ class MicroASGI(Router):
     def __init__(
         self,
         *,
-        routes: Iterable[BaseRoute] | None = (),
-        middleware: MiddlewareList | None = (),
+        routes: Iterable[BaseRoute] | None = None,
+        middleware: MiddlewareList | None = None,
         exception_handlers: Mapping[HandlerKey, Callable[..., Any]] | None = None,
         lifespan: Callable[..., Any] | None = None,
         debug: bool = False,

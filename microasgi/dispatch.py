@@ -35,10 +35,11 @@ _OTHER: Final = "*"  # stands for the methods that no route names
 class Target:
     """What a table leads to: the route, how it answers a request, and how any other scope."""
 
-    __slots__ = ("app", "call", "route")
+    __slots__ = ("app", "call", "endpoint", "route")
 
     def __init__(self, route: BaseRoute | None, call: Call, app: ASGIApp) -> None:
         self.route, self.call, self.app = route, call, app
+        self.endpoint = getattr(route, "endpoint", app)
 
 
 class Entry(NamedTuple):
@@ -129,6 +130,7 @@ class Dispatch:
             inherited = scope.get("path_params")
             scope["path_params"] = {**inherited, **params} if inherited else params
         scope["route"] = target.route
+        scope["endpoint"] = target.endpoint
         return target.call(request)
 
     def _call_by_host(self, request: Request[Any]) -> Awaitable[Any]:
@@ -146,6 +148,7 @@ class Dispatch:
             target, params = found
             scope["path_params"] = {**(scope.get("path_params") or {}), **params}
         scope["route"] = target.route
+        scope["endpoint"] = target.endpoint
         return target.app(scope, receive, send)
 
     def _find_host(self, scope: Scope) -> Target | None:

@@ -15,28 +15,38 @@ from microasgi.stack import Middleware, as_middleware
 from microasgi.types import ASGIApp
 from microasgi.urls import URLPath
 
-__all__ = ["Registry", "RouteOptions", "SocketOptions"]
+__all__ = ["Registry", "RouteLimits", "RouteOptions", "SocketLimits", "SocketOptions"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class RouteOptions(TypedDict, total=False):
-    """What a route can be given besides path and methods; see `Route`."""
+class RouteLimits(TypedDict, total=False):
+    """What stands around a route's handler; see `Route`."""
 
-    name: str | None
-    include_in_schema: bool
     middleware: MiddlewareList | None
     max_body_size: int | None
     body_timeout: float | None
 
 
-class SocketOptions(TypedDict, total=False):
-    """What a websocket route can be given besides its path; see `Route`."""
+class RouteOptions(RouteLimits, total=False):
+    """What a route can be given besides path and methods; see `Route`."""
 
     name: str | None
+    include_in_schema: bool
+
+
+class SocketLimits(TypedDict, total=False):
+    """What stands around a websocket's handler; see `Route`."""
+
     middleware: MiddlewareList | None
     max_message_size: int | None
     allowed_origins: Sequence[str] | None
+
+
+class SocketOptions(SocketLimits, total=False):
+    """What a websocket route can be given besides its path; see `Route`."""
+
+    name: str | None
 
 
 class Registry:
@@ -50,9 +60,9 @@ class Registry:
             self._add(route)
 
     @property
-    def routes(self) -> list[BaseRoute]:
-        """The routes, in the order of registration; changing this list changes nothing."""
-        return list(self._routes)
+    def routes(self) -> tuple[BaseRoute, ...]:
+        """The routes, in the order of registration; `add_route` and the like add to them."""
+        return tuple(self._routes)
 
     def get(self, path: str, **options: Unpack[RouteOptions]) -> Callable[[F], F]:
         """Answer GET and HEAD at this path with the decorated function."""
@@ -111,14 +121,19 @@ class Registry:
         path: str,
         endpoint: Callable[..., Any],
         methods: Iterable[str] | None = None,
-        **options: Unpack[RouteOptions],
+        name: str | None = None,
+        include_in_schema: bool = True,
+        **limits: Unpack[RouteLimits],
     ) -> None:
         """Answer these methods at this path with a function, a class endpoint or an ASGI application."""
-        self._add(Route(path, endpoint, methods=methods, **options))
+        route = Route(path, endpoint, methods=methods, name=name, include_in_schema=include_in_schema, **limits)
+        self._add(route)
 
-    def add_websocket_route(self, path: str, endpoint: Callable[..., Any], **options: Unpack[SocketOptions]) -> None:
+    def add_websocket_route(
+        self, path: str, endpoint: Callable[..., Any], name: str | None = None, **limits: Unpack[SocketLimits]
+    ) -> None:
         """Answer websocket handshakes at this path with a function or class endpoint."""
-        self._add(WebSocketRoute(path, endpoint, **options))
+        self._add(WebSocketRoute(path, endpoint, name=name, **limits))
 
     def mount(self, path: str, app: ASGIApp, name: str | None = None, middleware: MiddlewareList | None = None) -> None:
         """Let an ASGI application answer everything at and below this path; its lifespan runs inside this one's."""

@@ -50,12 +50,12 @@ class Router(Registry, Entrance):
 
     def __init__(
         self,
-        routes: Iterable[BaseRoute] | None = (),
-        *,
-        middleware: MiddlewareList | None = (),
+        routes: Iterable[BaseRoute] | None = None,
         redirect_slashes: bool = True,
         default: ASGIApp | None = None,
         lifespan: Callable[..., Any] | None = None,
+        *,
+        middleware: MiddlewareList | None = None,
         errors: Errors | None = None,
     ) -> None:
         self.errors = errors or Errors(delegate=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
+from microasgi.endpoints import as_response
 from microasgi.errors import Errors, problem, report
 from microasgi.exceptions import HTTPException, WebSocketDisconnect, WebSocketException
 from microasgi.headers import find_header
@@ -66,10 +67,12 @@ async def _end_by_error(websocket: WebSocket[Any], error: Exception, errors: Err
     if isinstance(error, OSError) and not await _end(websocket, 1011):
         return  # it was the server, saying that the peer has left (ASGI WebSocket 2.4); it says so again
     handler, expected = errors.find(error)
-    if handler is not None and not isinstance(error, HTTPException):
+    if handler is not None:
         try:
-            await handler(websocket, error)
-            if expected:
+            result = await handler(websocket, error)
+            if websocket.socket_state is WebSocketState.CONNECTING and result is not None:
+                await websocket.send_denial_response(as_response(result, handler))
+            if expected and websocket.socket_state is not WebSocketState.CONNECTED:
                 return
         except Exception as second:
             error = second
@@ -78,7 +81,8 @@ async def _end_by_error(websocket: WebSocket[Any], error: Exception, errors: Err
     if isinstance(error, WebSocketException):
         await _end(websocket, error.code, error.reason)
     elif not isinstance(error, HTTPException):
-        report(websocket, error)
+        if not expected:
+            report(websocket, error)
         await _end(websocket, 1011)
     elif websocket.socket_state is WebSocketState.CONNECTING:
         await websocket.send_denial_response(problem(websocket, error.status_code, error.detail, error.headers))

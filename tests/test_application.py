@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from microasgi import (
@@ -868,6 +869,16 @@ async def test_an_exception_handler_that_fails_for_a_socket_is_an_error_itself(s
     assert (await talk(app))[-1]["code"] == code
 
 
+@pytest.mark.parametrize("error", [LookupError(), HTTPException(404)])
+async def test_what_an_exception_handler_returns_denies_the_handshake(error: Exception) -> None:
+    async def fail(websocket: WebSocket) -> None:
+        raise error
+
+    app = socket_app(fail, exception_handlers={type(error): lambda websocket, error: ("pay first", 402)})
+    out = await talk(app)
+    assert (out[0]["status"], out[1]["body"]) == (402, b"pay first")
+
+
 async def test_a_server_that_says_by_an_oserror_that_the_peer_left_ends_the_socket_quietly(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -875,7 +886,7 @@ async def test_a_server_that_says_by_an_oserror_that_the_peer_left_ends_the_sock
         await websocket.accept()
         while True:
             await websocket.send_text("x")
-            await anyio.sleep(0)
+            await anyio.lowlevel.checkpoint()
 
     scope = websocket_scope(asgi={"version": "3.0", "spec_version": "2.4"})
     async with Exchange(socket_app(chatter), scope) as exchange:
