@@ -135,6 +135,8 @@ class _Conversation:
         return {"type": "lifespan.shutdown"}
 
     async def _send(self, message: Message) -> None:
+        if not message["type"].startswith("lifespan."):
+            raise ValueError(f"{message['type']!r} is no answer in a lifespan scope")
         cancelled = message["type"].startswith("lifespan.shutdown.") and not self._stopping.is_set()
         if message["type"].endswith(".failed") and not cancelled:
             self._failure = message.get("message") or "it gave no reason"

@@ -33,10 +33,6 @@ __all__ = ["BaseRoute", "Host", "Mount", "Route", "Router", "WebSocketRoute"]
 logger = logging.getLogger("microasgi")
 
 
-async def _unbuilt(*_: Any) -> Any:
-    raise RuntimeError("the router has not been built")
-
-
 _GRACE = 10.0  # seconds that app.tasks are given at shutdown
 
 
@@ -66,9 +62,9 @@ class Router(Registry, Entrance):
         # The loops on which the lifespan runs: None where the server asked for it.
         self._running: dict[object, _LazyRun | None] = {}
         self._served = False
-        Entrance.__init__(self, self, self.role, self.errors, _unbuilt, _unbuilt)
+        # The rest of what an Entrance has is made by `freeze`.
+        self._owner, self._role = self, self.role
         self._outermost: ASGIApp | None = None
-        self._inside: ASGIApp = self
         Registry.__init__(self, routes or (), middleware or ())
         self._detour = self._begin
         if lifespan is not None:
@@ -174,7 +170,6 @@ class Router(Registry, Entrance):
         loop = current_loop()
         self._running.setdefault(loop, None)
         mounted = [(route.path or repr(route), route.app) for route in self._routes if isinstance(route, Mount)]
-        mounted += [(route.path, route.app) for route in self._routes if isinstance(route, Route) and route.app]
         try:
             async with run_together(self._lifespans, mounted, partial(self.tasks.running, _GRACE)) as state:
                 yield state

@@ -998,6 +998,7 @@ async def test_lifespans_are_entered_in_order_and_left_in_reverse() -> None:
     app.include(router)
     app.mount("/in", MicroASGI(lifespan=noting(log, "mounted")))
     app.mount("/rejects", foreign_app)
+    app.mount("/misunderstands", PlainTextResponse("a response to every scope"))
     async with lifespan(app) as exchange:
         assert exchange.scope["state"] == {"a": "a", "b": "b", "router": "router", "mounted": "mounted"}
     up = ["a up", "b up", "router up", "mounted up"]
@@ -1127,3 +1128,90 @@ async def test_a_client_that_leaves_in_the_middle_of_its_body_leaves_no_record(
 
     await request(app, "POST", chunks=[b"a", b"b"], faults=Faults(leave_after_chunks=1), raise_errors=False)
     assert not caplog.records
+
+
+async def test_a_foreign_application_that_fails_in_the_middle_ends_the_connection(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def fails(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"1", "more_body": True})
+        raise ValueError("middle")
+
+    app = MicroASGI(routes=[Route("/", AnyApp(fails))])
+    answer = await request(app, raise_errors=False)
+    assert (answer.status, answer.body, type(answer.error)) == (200, b"1", ValueError)
+    assert not caplog.records
+
+
+class AnyApp:
+    """An ASGI application as an object."""
+
+    def __init__(self, function: ASGIApp) -> None:
+        self.function = function
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.function(scope, receive, send)
+
+
+@pytest.mark.parametrize("value", ["plain", PlainTextResponse("response")])
+@pytest.mark.parametrize("after", [0, 1])
+async def test_a_server_that_says_by_an_oserror_that_the_client_left_leaves_no_record(
+    value: Any, after: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    await request(returning(value), faults=Faults(fail_send_after=after))
+    assert not caplog.records
+
+
+async def test_an_error_while_streaming_that_is_no_ones_fault_leaves_no_record(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def cut() -> AsyncIterator[bytes]:
+        yield b"1"
+        raise ClientDisconnect
+
+    await request(returning(cut), raise_errors=False)
+    assert not caplog.records
+
+
+async def test_a_websocket_middleware_gets_sockets_before_the_lifespan_has_run() -> None:
+    app = MicroASGI(middleware=[ClassTag])
+    app.websocket("/")(WebSocketEndpoint)
+    assert (await talk(app, {"type": "websocket.disconnect"}))[0]["type"] == "websocket.accept"
+
+
+async def test_a_stepped_application_may_skip_empty_chunks_and_say_more_after_its_body() -> None:
+    async def chatty(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"", "more_body": True})
+        await send({"type": "http.response.body", "body": b"x", "more_body": True})
+        await send({"type": "http.response.body"})
+
+    async def read(request: Request, call_next: Next) -> Response:
+        response: Any = await call_next(request)
+        await response.begin()
+        return PlainTextResponse(b"".join([chunk async for chunk in response.body_iterator]))
+
+    app = MicroASGI(routes=[Route("/", AnyApp(chatty))], middleware=[read])
+    assert (await request(app)).body == b"x"
+
+
+async def test_a_function_middleware_around_an_asgi_class_sees_its_response() -> None:
+    app = MicroASGI(middleware=[tagging("a"), ClassTag], routes=[Route("/", AnyApp(foreign_app))])
+    answer = await request(app, "POST", body=b"x")
+    assert (answer.body, answer.header(b"x-tags")) == (b"x!", b"Ca")
+
+
+def test_a_bare_registry_has_no_lifespan_and_makes_no_routers() -> None:
+    from microasgi.registry import Registry
+
+    app = MicroASGI()
+    app.include(Registry([Route("/a", lambda: "a")]), "/b")
+    assert app.url_path_for("<lambda>") == "/b/a"
+    with pytest.raises(NotImplementedError):
+        Registry([Mount("/a", routes=[])])
+
+
+async def test_a_parent_that_leaves_the_root_path_out_of_the_path_is_understood() -> None:
+    answer = await request(returning("ok"), path="/", root_path="/x", app_root_path="")
+    assert answer.body == b"ok"
