@@ -89,7 +89,7 @@ async def add_headers(request: Request[Shared], call_next: Callable[..., Awaitab
 
 
 @app.exception_handler(HTTPException)
-async def show_problem(request: Request[Shared], error: HTTPException) -> Response:
+async def show_problem(request: HTTPConnection[Shared], error: HTTPException) -> Response:
     """Show an error as a page to who reads HTML; for everybody else the framework's own answer does."""
     if "text/html" not in request.headers.get("accept", ""):
         raise error

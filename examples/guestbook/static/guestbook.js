@@ -10,10 +10,12 @@ function localiseTimes(root) {
 
 // Live entries. The server sends what came after the newest entry here, so nothing is missed by a lost connection.
 let pause = 1000;
+let listening = false;
 
 function listen() {
   const list = find("#entries");
-  if (!list?.dataset.live) return;
+  listening = Boolean(list?.dataset.live);
+  if (!listening) return;
   const address = new URL(list.dataset.live, location.href);
   address.protocol = address.protocol.replace("http", "ws");
   address.search = Number(list.dataset.last) ? `?after=${list.dataset.last}` : "";
@@ -84,13 +86,13 @@ function showAnswer(form, request) {
   prepare();
   const invalid = find("[aria-invalid=true]");
   if (invalid) return invalid.focus();
-  location.replace(`#entry-${find("#entries").dataset.last}`);
+  location.replace(new URL(`#entry-${find("#entries").dataset.last}`, form.action));
 }
 
 function prepare() {
   localiseTimes(document);
   find("form")?.addEventListener("submit", send);
+  if (!listening) listen();
 }
 
 prepare();
-listen();
