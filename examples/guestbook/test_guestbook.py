@@ -329,7 +329,7 @@ def fill_in(page: Any, name: str, text: str) -> None:
 
 
 @pytest.mark.browser
-def test_a_visit_in_a_browser(server: str, browser: Any, tmp_path: Path) -> None:
+def test_a_visit_in_a_browser(browser: Any, server: str, tmp_path: Path) -> None:
     context = browser.new_context()
     page, other = context.new_page(), browser.new_context().new_page()
     complaints: list[str] = []
@@ -389,7 +389,7 @@ def test_a_visit_in_a_browser(server: str, browser: Any, tmp_path: Path) -> None
 
 
 @pytest.mark.browser
-def test_a_visit_without_javascript(server: str, browser: Any) -> None:
+def test_a_visit_without_javascript(browser: Any, server: str) -> None:
     page = browser.new_context(java_script_enabled=False).new_page()
     page.goto(server)
     fill_in(page, "Ada", "No script")
