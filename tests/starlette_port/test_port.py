@@ -19,7 +19,7 @@ pytest.importorskip("starlette")
 pytest.importorskip("httpx2", reason="Starlette's test client warns without it")
 
 from tests.starlette_port.exchanges import EXCHANGES, Answer, Ask, Talk
-from tests.starlette_port.gaps import GAPS, PRELUDE, Gap
+from tests.starlette_port.expectations import EXPECTATIONS, PRELUDE, Expectation
 from tests.starlette_port.imports import IMPORTS, port
 
 HERE = Path(__file__).parent
@@ -164,9 +164,11 @@ def test_a_test_written_for_starlette_passes(check: str, framework: str, modules
 
 
 @each_framework
-@pytest.mark.parametrize("gap", GAPS, ids=lambda gap: gap.name)
-def test_gap(gap: Gap, framework: str, modules: list[str], request: pytest.FixtureRequest) -> None:
-    if framework == "microasgi":
-        request.applymarker(pytest.mark.xfail(reason=gap.proposal, strict=True))
-    text = PRELUDE + gap.snippet
-    execute(text if framework == "starlette" else port(text), "gap", modules)
+@pytest.mark.parametrize("expected", EXPECTATIONS, ids=lambda expected: expected.name)
+def test_what_users_of_starlette_expect(
+    expected: Expectation, framework: str, modules: list[str], request: pytest.FixtureRequest
+) -> None:
+    if framework == "microasgi" and expected.missing:
+        request.applymarker(pytest.mark.xfail(reason=expected.missing, strict=True))
+    text = PRELUDE + expected.snippet
+    execute(text if framework == "starlette" else port(text), "expected", modules)
