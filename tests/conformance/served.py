@@ -1,0 +1,15 @@
+"""What the servers load: the application, with the framework's log going to its records and nowhere else."""
+
+import logging
+
+from tests.conformance.app import Records, create_app, create_broken_app
+
+__all__ = ["app", "broken"]
+
+_records = Records()
+_logger = logging.getLogger("microasgi")
+_logger.addHandler(_records)
+_logger.propagate = False
+
+app = create_app(_records)
+broken = create_broken_app()
