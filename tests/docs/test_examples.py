@@ -45,9 +45,10 @@ def test_the_example_has_an_application(example: Path) -> None:
 
 
 @each_example
-def test_the_tests_of_the_example_pass(example: Path) -> None:
+def test_the_tests_of_the_example_pass(example: Path, pytestconfig: pytest.Config) -> None:
     assert list(example.glob("test_*.py")) + list(example.glob("tests/test_*.py")), f"{example.name} has no tests"
     options = ["-q", "-p", "no:cacheprovider", "--import-mode=prepend", "-o", "testpaths=", "."]
+    options += ["-m", pytestconfig.getoption("markexpr")]  # what this run leaves out, it leaves out there
     result = run(example, "-m", "pytest", *options)
     assert result.returncode == 0, result.stdout
 
