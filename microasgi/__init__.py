@@ -2,8 +2,9 @@
 
 from microasgi.application import MicroASGI
 from microasgi.background import BackgroundTask, BackgroundTasks
+from microasgi.concurrency import run_in_threadpool
 from microasgi.connection import Address, HTTPConnection, QueryParams, State
-from microasgi.endpoints import HTTPEndpoint, WebSocketEndpoint
+from microasgi.endpoints import CallNext, HTTPEndpoint, WebSocketEndpoint
 from microasgi.exceptions import (
     ClientDisconnect,
     ConfigurationError,
@@ -31,6 +32,7 @@ __all__ = [
     "Address",
     "BackgroundTask",
     "BackgroundTasks",
+    "CallNext",
     "ClientDisconnect",
     "ConfigurationError",
     "Convertor",
@@ -68,5 +70,6 @@ __all__ = [
     "WebSocketState",
     "WebSocketStateError",
     "register_url_convertor",
+    "run_in_threadpool",
 ]
 __version__ = "0.1.0"

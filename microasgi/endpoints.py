@@ -19,9 +19,11 @@ from microasgi.streaming import StreamingResponse
 from microasgi.types import Message, Receive, Scope, Send
 from microasgi.websockets import WebSocket
 
-__all__ = ["Adapted", "HTTPEndpoint", "WebSocketEndpoint", "adapt", "as_response", "is_asgi_app"]
+__all__ = ["Adapted", "CallNext", "HTTPEndpoint", "WebSocketEndpoint", "adapt", "as_response", "is_asgi_app"]
 
 Adapted: TypeAlias = Callable[[Any], Awaitable[Any]]
+CallNext: TypeAlias = Callable[[Request[Any]], Awaitable[Response]]
+"""What a function middleware is given to call: the next middleware, or the router."""
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY")
 
@@ -152,9 +154,7 @@ def adapt(handler: Any, *, websocket: bool = False) -> Adapted:
     if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(handler):
         return (lambda _: handler()) if takes_none else handler
     if websocket:
-        raise ConfigurationError(
-            f"{describe(handler)}: a websocket handler has to be `async def`"
-        )
+        raise ConfigurationError(f"{describe(handler)}: a websocket handler has to be `async def`")
     target: Callable[[Any], Any] = (lambda _: handler()) if takes_none else handler
     if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
         return _call_at_once(target)

@@ -92,6 +92,8 @@ class Errors:
             table = self.of(request.scope)
             if table is not self:
                 return await table.respond(request, error)
+        if isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+            return await self.respond(request, error.exceptions[0])  # as a task group wraps it
         handler, expected = self.find(error)
         if not expected:
             report(request, error)

@@ -9,7 +9,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import anyio
 
@@ -30,6 +30,7 @@ from microasgi.types import ASGIApp, Receive, Scope, Send
 
 __all__ = ["BaseRoute", "Host", "Mount", "Route", "Router", "WebSocketRoute"]
 
+F = TypeVar("F", bound=Callable[..., Any])
 logger = logging.getLogger("microasgi")
 
 
@@ -70,7 +71,7 @@ class Router(Registry, Entrance):
         if lifespan is not None:
             self.lifespan(lifespan)
 
-    def lifespan(self, function: Callable[..., Any]) -> Callable[..., Any]:
+    def lifespan(self, function: F) -> F:
         """Run this around the application's life; several are entered in order and left in reverse.
 
         It is an async context manager factory, or an async generator function, of the application or of nothing. A

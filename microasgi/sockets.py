@@ -31,14 +31,16 @@ def socket_app(
         websocket: WebSocket[Any] = WebSocket(scope, receive, send)
         origin = find_header(scope["headers"], b"origin")
         if origin is not None and not _may_open(scope, origin.decode("latin-1"), allowed):
-            await websocket.close()
+            await deny(scope, receive, send, HTTPException(403, "a page of another origin may not open this websocket"))
             return
         try:
             await handler(websocket)
         except WebSocketDisconnect:
             pass
         except Exception as error:
-            await _end_by_error(websocket, error, errors.of(scope))
+            # What two tasks of a group raise when the peer leaves is one normal end.
+            if not isinstance(error, ExceptionGroup) or error.split(WebSocketDisconnect)[1] is not None:
+                await _end_by_error(websocket, error, errors.of(scope))
         await _end(websocket, 1000)
 
     return run

@@ -102,7 +102,7 @@ def letters() -> Iterator[bytes]:
         (({"a": 1}, 202, {"x-a": "b"}), 202, b"application/json", b'{"a":1}'),
         ((b"x", 202, {"x-a": "b"}), 202, b"application/octet-stream", b"x"),
         ((b"x", 204), 204, b"application/octet-stream", b""),
-        (("", 304), 304, b"text/plain; charset=utf-8", b""),
+        (("", 304), 304, None, b""),
         (PlainTextResponse("made", 201), 201, b"text/plain; charset=utf-8", b"made"),
         (numbers, 200, b"text/plain; charset=utf-8", b"012"),
         (letters, 200, b"text/plain; charset=utf-8", b"ab"),
@@ -775,6 +775,28 @@ async def test_how_a_handler_ends_is_how_its_socket_ends(
     assert len(caplog.records) == logged
 
 
+async def test_a_peer_that_leaves_a_group_of_tasks_is_a_normal_end(caplog: pytest.LogCaptureFixture) -> None:
+    async def both(websocket: WebSocket) -> None:
+        async def read() -> None:
+            while True:
+                await websocket.receive_text()
+
+        await websocket.accept()
+        async with anyio.create_task_group() as group:
+            group.start_soon(read)
+
+    await talk(socket_app(both), {"type": "websocket.disconnect", "code": 1001})
+    assert not caplog.records
+
+
+async def test_an_error_alone_in_a_group_is_answered_as_itself() -> None:
+    async def handler(request: Request) -> None:
+        async with anyio.create_task_group():
+            raise HTTPException(418)
+
+    assert (await request(MicroASGI(routes=[Route("/", handler)]))).status == 418
+
+
 @pytest.mark.parametrize(
     ("error", "first"),
     [
@@ -823,7 +845,8 @@ async def test_an_unknown_path_is_404_or_403(offered: bool) -> None:
 async def test_a_handshake_from_another_origin_is_refused(origin: bytes | None, options: Any, accepted: bool) -> None:
     headers = [(b"host", b"here.example")] + ([(b"origin", origin)] if origin else [])
     out = await talk(socket_app(after_accept(None), **options), headers=headers)
-    assert out[0]["type"] == ("websocket.accept" if accepted else "websocket.close")
+    assert out[0]["type"] == ("websocket.accept" if accepted else "websocket.http.response.start")
+    assert out[0].get("status") == (None if accepted else 403)
 
 
 @pytest.mark.parametrize(("host", "origin"), [(b"h:443", b"https://h"), (b"h:80", b"http://h")])
@@ -834,13 +857,16 @@ async def test_a_default_port_is_the_same_origin(host: bytes, origin: bytes) -> 
 
 async def test_an_origin_without_a_host_to_compare_it_with_is_refused() -> None:
     out = await talk(socket_app(after_accept(None)), headers=[(b"origin", b"https://h")])
-    assert out[0]["type"] == "websocket.close"
+    assert out[0]["status"] == 403
 
 
 async def test_a_route_has_allowed_origins_of_its_own() -> None:
     app = MicroASGI(allowed_origins=["https://a.example"])
     app.websocket("/", allowed_origins=["https://b.example"])(after_accept(None))
-    for origin, kind in [(b"https://b.example", "websocket.accept"), (b"https://a.example", "websocket.close")]:
+    for origin, kind in [
+        (b"https://b.example", "websocket.accept"),
+        (b"https://a.example", "websocket.http.response.start"),
+    ]:
         assert (await talk(app, headers=[(b"host", b"h"), (b"origin", origin)]))[0]["type"] == kind
 
 
