@@ -29,6 +29,7 @@ NO_MATCH: Final = NoMatch.NO_MATCH
 Reader: TypeAlias = Callable[[str], Any]
 """A text in, the parameter's value out, or NO_MATCH."""
 
+_HEX: Final = "0123456789abcdefABCDEF"
 _INT_DIGITS: Final = 20
 _FLOAT_LENGTH: Final = 40
 
@@ -139,12 +140,9 @@ def _read_uuid(text: str) -> Any:
     if len(text) == 36 and not text[8] == text[13] == text[18] == text[23] == "-":
         return NO_MATCH
     digits = text.replace("-", "")
-    if len(digits) != 32 or not digits.isalnum():
+    if len(digits) != 32 or digits.strip(_HEX):
         return NO_MATCH
-    try:
-        return uuid.UUID(hex=digits)
-    except ValueError:
-        return NO_MATCH
+    return uuid.UUID(hex=digits)
 
 
 def _write_text(value: Any) -> str:
@@ -169,12 +167,13 @@ def _write_float(value: Any) -> str:
     if isinstance(value, int):
         return int.__repr__(value)
     text = float.__repr__(value)
-    if "e" in text:
-        text = format(value, f".{_FLOAT_LENGTH - 2}f")
-    text = text.rstrip("0").rstrip(".") if "." in text else text
-    if not text or not text[0].isdigit() or float(text) != value:
-        raise ValueError(f"{value!r} cannot be written as digits and a point")
-    return text
+    mantissa, _, exponent = text.partition("e")
+    digits, power = mantissa.replace(".", ""), int(exponent or 0)
+    if power < 0:
+        text = f"0.{'0' * (-power - 1)}{digits}"
+    elif power > 0:
+        text = digits.ljust(power + 1, "0")
+    return text.removesuffix(".0")
 
 
 def _write_uuid(value: Any) -> str:
@@ -186,9 +185,7 @@ def _write_uuid(value: Any) -> str:
 CONVERTOR_TYPES: dict[str, Convertor[Any]] = {
     "str": BuiltIn("[^/]+", _read_str, _write_text),
     "path": BuiltIn(".*", _read_path, _write_text),
-    "uuid": BuiltIn(
-        "[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}", _read_uuid, _write_uuid, "0123456789abcdefABCDEF-"
-    ),
+    "uuid": BuiltIn("[0-9a-fA-F]{8}-?([0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}", _read_uuid, _write_uuid, f"{_HEX}-"),
     "int": BuiltIn("[0-9]{1,20}", _read_int, _write_int, "0123456789"),
     "float": BuiltIn(r"[0-9]+(\.[0-9]+)?", _read_float, _write_float, "0123456789."),
 }

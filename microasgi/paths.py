@@ -253,16 +253,13 @@ def _split(pieces: Pieces) -> tuple[list[Part], Part | None]:
     """Cut at slashes; what begins in the segment of the first spanning parameter stays whole, as the tail."""
     segments: list[Pieces] = [[]]
     for index, piece in enumerate(pieces):
-        if isinstance(piece, str):
-            for number, literal in enumerate(piece.split("/")):
-                if number:
-                    segments.append([])
-                if literal:
-                    segments[-1].append(literal)
-        elif piece.spans:
+        if isinstance(piece, Parameter) and piece.spans:
             return [_part(segment) for segment in segments[:-1]], _part([*segments[-1], *pieces[index:]])
-        else:
-            segments[-1].append(piece)
+        first, *others = piece.split("/") if isinstance(piece, str) else (piece,)
+        if first:
+            segments[-1].append(first)
+        for other in others:
+            segments.append([other] if other else [])
     return [_part(segment) for segment in segments], None
 
 

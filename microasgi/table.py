@@ -30,7 +30,7 @@ class _Shape(Generic[T]):
 
     def __init__(self, template: Template) -> None:
         fixed = [index for index, rank in enumerate(template.rank) if not rank]
-        self.key: Key = itemgetter(*fixed) if fixed else _nothing
+        self.key: Key = itemgetter(*fixed)  # never empty: a path begins with a slash, so its first segment is ""
         self.tail_from = None if template.tail is None else len(template.segments)
         self.leaves: dict[Any, list[tuple[Read, T]]] = {}
 
@@ -85,8 +85,8 @@ class Table(Generic[T]):
         """Return the target and the parameters' values by name, or None. Look the path up in `exact` first."""
         if ("/." in path or "\\" in path or not path.isprintable()) and not is_clean(path):
             return None
-        head, _, last = path.rpartition("/")
-        for read, name, target in self._last.get(head, ()):
+        head, slash, last = path.rpartition("/")
+        for read, name, target in self._last.get(head, ()) if slash else ():
             value = read(last)
             if value is not NO_MATCH:
                 return target, (value if name is None else {name: value})
@@ -138,7 +138,3 @@ def _read_one(index: int, read: Reader, name: str) -> Read:
         return value if value is NO_MATCH else {name: value}
 
     return read_one
-
-
-def _nothing(_: list[str]) -> None:
-    return None
