@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import sys
 import types
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterable, Iterator
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterable, Iterator
 from functools import partial
 from typing import Any, Final, ParamSpec, TypeVar, cast
 
@@ -28,24 +29,29 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-async def run_in_threadpool(function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+async def run_in_threadpool(func: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
     """Run a blocking function in one of anyio's worker threads, with a copy of this task's context variables."""
     from anyio.to_thread import run_sync
 
-    return await run_sync(partial(function, *args, **kwargs) if kwargs else function, *args)
+    return await run_sync(partial(func, *args, **kwargs))
 
 
 _END: Final = object()
 
 
-async def iterate_in_threadpool(iterable: Iterable[T]) -> AsyncIterator[T]:
-    """Iterate over a blocking iterable, one worker-thread hop for each item."""
-    iterator: Iterator[T] = iter(iterable)
-    while True:
-        item: Any = await run_in_threadpool(next, iterator, _END)  # type: ignore[arg-type]
-        if item is _END:
-            return
-        yield item
+async def iterate_in_threadpool(iterable: Iterable[T]) -> AsyncGenerator[T]:
+    """Iterate over a blocking iterable, one worker-thread hop for each item; a generator is closed at the end."""
+    iterator = iterable if isinstance(iterable, Iterator) else await run_in_threadpool(iter, iterable)
+    try:
+        while True:
+            item: Any = await run_in_threadpool(cast("Callable[..., Any]", next), iterator, _END)
+            if item is _END:
+                return
+            yield item
+    finally:
+        if isinstance(iterator, Generator):
+            with anyio.CancelScope(shield=True):
+                await run_in_threadpool(iterator.close)
 
 
 def current_loop() -> object | None:
@@ -69,10 +75,17 @@ def on_asyncio() -> bool:
 
 
 def spawn(function: Callable[[], Coroutine[Any, Any, None]]) -> object:
-    """Start a task that belongs to the event loop itself; hold the result for as long as it shall live."""
+    """Start a task that belongs to the event loop itself; hold the result for as long as it shall live.
+
+    An exception that leaves it is lost on asyncio and ends trio: the function has to keep its own.
+    """
     if on_asyncio():
         return asyncio.get_running_loop().create_task(function())
-    return sys.modules["trio"].lowlevel.spawn_system_task(function)
+    return cast(object, sys.modules["trio"].lowlevel.spawn_system_task(function))
+
+
+def _current_task() -> object:
+    return asyncio.current_task() if on_asyncio() else sys.modules["trio"].lowlevel.current_task()
 
 
 async def await_within(seconds: float, awaitable: Awaitable[T]) -> T:
@@ -84,7 +97,7 @@ async def await_within(seconds: float, awaitable: Awaitable[T]) -> T:
     try:
         trap = next(steps)
     except StopIteration as stop:
-        return stop.value  # type: ignore[no-any-return]
+        return cast(T, stop.value)
     # Not a cancel scope: what is awaited may have entered one already, and scopes have to nest.
     async with asyncio.timeout(seconds):
         return await _resume(steps, trap)
@@ -92,20 +105,19 @@ async def await_within(seconds: float, awaitable: Awaitable[T]) -> T:
 
 @types.coroutine
 def _resume(steps: Generator[Any, Any, T], trap: Any) -> Generator[Any, Any, T]:
-    """Go on with an awaitable that has been stepped once and has yielded `trap` to the loop."""
+    """Go on with an awaitable that has been stepped once and has yielded `trap` to the asyncio loop."""
     while True:
+        step: Callable[[], Any] = partial(next, steps)
         try:
-            value = yield trap
+            yield trap
         except BaseException as error:
-            if not hasattr(steps, "throw"):
+            if not hasattr(steps, "throw"):  # an iterator will do as an awaitable
                 raise
-            step: Callable[[], Any] = partial(steps.throw, error)
-        else:
-            step = partial(steps.send, value) if hasattr(steps, "send") else partial(next, steps)
+            step = partial(steps.throw, error)
         try:
             trap = step()
         except StopIteration as stop:
-            return stop.value  # type: ignore[no-any-return]
+            return cast(T, stop.value)
 
 
 class _Pause:
@@ -123,17 +135,21 @@ class Stepper:
 
     No task is made, so context variables, cancellation and tracebacks are those of the awaiting task. The coroutine
     calls `await stepper.pause()`; whoever drives it calls `await stepper.advance()`, which tells whether it has paused
-    (True) or ended (False). A task that the coroutine has started may pause it as well, on asyncio: the driver then
-    comes back while the coroutine itself still waits for that task.
+    (True) or ended (False). A task that the coroutine has started may pause as well, on asyncio: the driver then
+    comes back while the coroutine itself still waits, and the tasks take turns.
+
+    anyio's cancel scopes have to nest: where the coroutine pauses inside of its own, one that the driver has entered
+    before it may only be left after the coroutine's end.
     """
 
-    __slots__ = ("_coroutine", "_gate", "_handed_over", "_inside", "_trap", "ended")
+    __slots__ = ("_coroutine", "_gate", "_inside", "_pauses", "_seen", "_trap", "ended")
 
     def __init__(self) -> None:
         self._coroutine: Coroutine[Any, Any, Any] | None = None
-        self._inside = False  # True while the coroutine itself runs, not a task of its
+        self._inside: object = None  # the driving task, while the coroutine itself runs in it
         self._gate: asyncio.Future[None] | None = None  # what the driver waits for, in place of the coroutine's future
-        self._handed_over: asyncio.Future[None] | None = None  # what a pausing task of the coroutine's waits for
+        self._pauses: deque[asyncio.Future[None]] = deque()  # of the coroutine's tasks; the driver does not know yet
+        self._seen: asyncio.Future[None] | None = None  # the one of them that it knows
         self._trap: Any = None  # the future that the coroutine waited for when such a task paused
         self.ended = False
 
@@ -142,8 +158,8 @@ class Stepper:
         self._coroutine = coroutine
 
     async def pause(self) -> None:
-        """Hand control back to whoever awaits `advance`, until the next `advance`."""
-        if self._inside:
+        """Hand control back to whoever awaits `advance`, until the next `advance`; at once if all has ended."""
+        if self._inside is not None and self._inside is _current_task():
             await _PAUSE
             return
         if not on_asyncio():
@@ -151,10 +167,16 @@ class Stepper:
                 "on trio, an ASGI application that starts its response from a task of its own cannot stand behind "
                 "function middleware: write the middleware as an ASGI class instead"
             )
-        self._handed_over = asyncio.get_running_loop().create_future()
-        if self._gate is not None and not self._gate.done():
-            self._gate.set_result(None)
-        await self._handed_over
+        if self.ended:
+            return
+        turn = asyncio.get_running_loop().create_future()
+        self._pauses.append(turn)
+        self._open_gate()
+        try:
+            await turn
+        finally:
+            if turn in self._pauses:
+                self._pauses.remove(turn)
 
     @types.coroutine
     def advance(self) -> Generator[Any, Any, bool]:
@@ -162,45 +184,60 @@ class Stepper:
         coroutine = self._coroutine
         if coroutine is None or self.ended:
             return False
-        waiting, self._trap = self._trap, None
-        if self._handed_over is not None and not self._handed_over.done():
-            self._handed_over.set_result(None)
-        self._handed_over = None
-        error: BaseException | None = None
-        value: Any = None
+        self._let_go()
+        trap, self._trap = self._trap, None
+        if self._pauses:
+            return self._see(trap)
+        go_on: Callable[[], Any] = partial(coroutine.send, None)
         while True:
-            if waiting is None:
-                try:
-                    self._inside = True
-                    waiting = coroutine.throw(error) if error else coroutine.send(value)
-                except BaseException as end:
-                    self.ended = True
-                    if isinstance(end, StopIteration):
-                        return False
-                    raise
-                finally:
-                    self._inside = False
-                if waiting is _PAUSE:
-                    return True
-            error = value = None
+            if trap is None:
+                trap = self._step(go_on)
+                if trap is _PAUSE or trap is _END:
+                    return trap is _PAUSE
             try:
-                value = yield from self._wait(waiting)
-            except BaseException as thrown:
-                error = thrown
-            if error is None and self._handed_over is not None:
-                self._trap = waiting if _pending(waiting) else None
-                if self._trap is not None:
-                    return True
-            waiting = None
+                go_on = partial(coroutine.send, (yield from self._wait(trap)))
+            except BaseException as error:
+                go_on = partial(coroutine.throw, error)
+            else:
+                if self._pauses:
+                    return self._see(trap)
+            trap = None
+
+    def _step(self, go_on: Callable[[], Any]) -> Any:
+        """Let the coroutine run until it waits, pauses or ends."""
+        self._inside = _current_task()
+        try:
+            return go_on()
+        except BaseException as end:
+            self.ended = True
+            self._let_go()
+            if isinstance(end, StopIteration):
+                return _END
+            raise
+        finally:
+            self._inside = None
+
+    def _see(self, trap: Any) -> bool:
+        """Tell the driver of a pause by a task, while the coroutine itself waits for `trap`."""
+        self._seen, self._trap = self._pauses.popleft(), trap
+        return True
+
+    def _let_go(self) -> None:
+        """Let the task go on whose pause the driver has seen; at the end all of them."""
+        pauses = [self._seen, *(self._pauses if self.ended else ())]
+        self._seen = None
+        for turn in pauses:
+            if turn is not None and not turn.done():
+                turn.set_result(None)
 
     def _wait(self, trap: Any) -> Generator[Any, Any, Any]:
         """Yield the coroutine's trap to the loop; on asyncio, wait for a pause by one of its tasks as well."""
         if not asyncio.isfuture(trap):
             return (yield trap)
         trap._asyncio_future_blocking = False  # what a Task does when it takes a future over
-        while not trap.done() and self._handed_over is None:
+        while not trap.done() and not self._pauses:
             gate = self._gate = trap.get_loop().create_future()
-            trap.add_done_callback(partial(_open, gate))
+            trap.add_done_callback(self._open_gate)
             try:
                 yield from gate
             except asyncio.CancelledError as error:
@@ -208,13 +245,10 @@ class Stepper:
                 # goes along: anyio knows its own cancellations by it.
                 if not trap.cancel(*error.args):
                     raise
+            finally:
+                trap.remove_done_callback(self._open_gate)
         return None
 
-
-def _pending(trap: Any) -> bool:
-    return asyncio.isfuture(trap) and not trap.done()
-
-
-def _open(gate: asyncio.Future[None], _: object) -> None:
-    if not gate.done():
-        gate.set_result(None)
+    def _open_gate(self, _: object = None) -> None:
+        if self._gate is not None and not self._gate.done():
+            self._gate.set_result(None)
