@@ -37,8 +37,7 @@ class Entrance:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one scope (ASGI 3.0)."""
-        if scope.get("root_path") and "app_root_path" not in scope:
-            scope = with_root_path(scope)
+        scope = with_root_path(scope) if scope.get("root_path") else scope
         if self._detour is not None:
             return await self._go_round(self._detour, scope, receive, send)
         if "method" not in scope:
@@ -53,10 +52,9 @@ class Entrance:
             if plain is None:
                 response = result if isinstance(result, Response) else as_response(result, scope.get("route"))
             else:  # no Response object for what needs none: 1.1 us instead of 1.7
-                render, content_type = plain
-                body = render(result)
+                body = plain[0](result)
                 size = len(body)
-                headers = [PREPARED_LENGTHS[size] if size < 2048 else content_length(size), content_type]
+                headers = [PREPARED_LENGTHS[size] if size < 2048 else content_length(size), plain[1]]
         except Exception as error:
             response = await self.errors.respond(request, error)
         try:
@@ -125,7 +123,7 @@ def with_root_path(scope: Scope) -> Scope:
     """
     root: str = scope["root_path"].rstrip("/")
     path: str = scope["path"]
-    if path == root or path.startswith(f"{root}/"):
+    if "app_root_path" in scope or path == root or path.startswith(f"{root}/"):
         return scope
     raw = scope.get("raw_path")
     return {**scope, "path": root + path, "raw_path": raw and quote(root).encode() + raw}

@@ -178,7 +178,13 @@ async def test_a_method_that_no_route_names_is_405() -> None:
 
 @pytest.mark.parametrize(
     ("path", "location"),
-    [("/a", b"/a/"), ("/b/", b"/b"), ("/a?x=1&y=%20", b"/a/?x=1&y=%20"), ("/d%C3%A9", b"/d%C3%A9/"), ("/c/x/", b"/c/x")],
+    [
+        ("/a", b"/a/"),
+        ("/b/", b"/b"),
+        ("/a?x=1&y=%20", b"/a/?x=1&y=%20"),
+        ("/d%C3%A9", b"/d%C3%A9/"),
+        ("/c/x/", b"/c/x"),
+    ],
 )
 async def test_a_missing_or_additional_slash_is_redirected_on_the_same_host(path: str, location: bytes) -> None:
     app = app_with("/a/", "/b", "/dé/", "/c/{id}")
@@ -299,7 +305,9 @@ async def test_a_mount_takes_every_method() -> None:
 
 
 async def test_a_mount_of_routes_is_a_router_of_its_own() -> None:
-    app = MicroASGI(routes=[Mount("/m", routes=[Route("/", name_route, name="in"), Route("/{id}", name_route, name="id")])])
+    app = MicroASGI(
+        routes=[Mount("/m", routes=[Route("/", name_route, name="in"), Route("/{id}", name_route, name="id")])]
+    )
     assert await matched(app, "/m") == "in"
     assert (await request(app, "GET", "/m/7")).json() == {"route": "id", "params": {"id": "7"}}
     assert [route.name for route in app.routes[0].routes] == ["in", "id"]  # type: ignore[attr-defined]
