@@ -138,8 +138,8 @@ class Stepper:
     (True) or ended (False). A task that the coroutine has started may pause as well, on asyncio: the driver then
     comes back while the coroutine itself still waits, and the tasks take turns.
 
-    anyio's cancel scopes have to nest: where the coroutine pauses inside of its own, one that the driver has entered
-    before it may only be left after the coroutine's end.
+    anyio's cancel scopes nest by task: one in which the coroutine pauses is around the driver until the coroutine
+    leaves it, so one that the driver has entered earlier has to stay until then.
     """
 
     __slots__ = ("_coroutine", "_gate", "_inside", "_pauses", "_seen", "_trap", "ended")

@@ -592,18 +592,35 @@ async def test_a_task_that_pauses_while_nobody_drives_waits_for_its_turn() -> No
 @pytest.mark.anyio
 @asyncio_only
 async def test_a_pausing_task_may_be_cancelled_before_its_turn_and_in_it() -> None:
+    tasks: list[asyncio.Task[None]] = []
+
+    async def work(stepper: Stepper) -> None:
+        tasks.extend(asyncio.create_task(stepper.pause()) for _ in "ab")
+        await asyncio.wait(tasks)
+
+    stepper = stepping(work)
+    assert await stepper.advance()
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+    assert not await stepper.advance()
+
+
+@pytest.mark.anyio
+async def test_scopes_that_the_coroutine_has_open_are_around_its_driver_too() -> None:
     scopes: list[anyio.CancelScope] = []
 
     async def work(stepper: Stepper) -> None:
-        async with anyio.create_task_group() as group:
-            scopes.append(group.cancel_scope)
-            group.start_soon(stepper.pause)
-            group.start_soon(stepper.pause)
+        with anyio.CancelScope() as scope:
+            scopes.append(scope)
+            await stepper.pause()
+            await checkpoint()
 
     stepper = stepping(work)
     assert await stepper.advance()
     scopes[0].cancel()
-    await anyio.sleep(0.01)
+    with pytest.raises(anyio.get_cancelled_exc_class()):
+        await anyio.sleep(1)
     assert not await stepper.advance()
 
 
