@@ -77,6 +77,8 @@ class State:
 class QueryParams(ImmutableMultiDict[str, str]):
     """The query's names and values in order; built from text, pairs or a mapping. `str()` encodes them again."""
 
+    place = "query"
+
     def __init__(self, query: str | bytes | Mapping[str, Any] | Iterable[tuple[str, Any]] = "") -> None:
         if isinstance(query, bytes):
             query = query.decode("latin-1")

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import re
 import time
-from typing import TYPE_CHECKING, Literal
-
-if TYPE_CHECKING:
-    from datetime import datetime
+from datetime import datetime
+from typing import Literal
 
 __all__ = ["format_cookie", "parse_cookies"]
 

@@ -4,6 +4,7 @@
 
     Exception
     ├── HTTPException              answers the request with a status
+    │   └── MissingField           also a KeyError; 400: the query or the form lacks what the handler reads
     ├── WebSocketException         closes the socket with a code
     ├── WebSocketDisconnect        the peer has left the socket
     ├── ClientDisconnect           the client left in the middle of its request's body
@@ -23,6 +24,7 @@ __all__ = [
     "ClientDisconnect",
     "ConfigurationError",
     "HTTPException",
+    "MissingField",
     "MissingPackage",
     "NoMatchFound",
     "RouteConflict",
@@ -50,6 +52,13 @@ class HTTPException(Exception):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(status_code={self.status_code!r}, detail={self.detail!r})"
+
+
+class MissingField(HTTPException, KeyError):
+    """The client left out what the handler reads by `[]`: 400, with the name in the text."""
+
+    def __init__(self, place: str, name: object) -> None:
+        super().__init__(400, f"the {place} has no {name!r}")
 
 
 class WebSocketException(Exception):

@@ -86,6 +86,7 @@ class FormData(ImmutableMultiDict[str, str | UploadFile]):
     """The fields and files of a form, in the order they were sent. `close` it when it has files."""
 
     __slots__ = ()
+    place = "form"
 
     async def close(self) -> None:
         """Close every file; the temporary ones are deleted."""

@@ -6,7 +6,9 @@ Law: the list of pairs keeps everything in order; the dictionary beside it has t
 from __future__ import annotations
 
 from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
-from typing import Any, TypeVar, cast, overload
+from typing import Any, ClassVar, TypeVar, cast, overload
+
+from microasgi.exceptions import MissingField
 
 __all__ = ["ImmutableMultiDict", "MultiDict"]
 
@@ -23,6 +25,8 @@ class ImmutableMultiDict(Mapping[K, V_co]):
     """
 
     __slots__ = ("_dict", "_list")
+    place: ClassVar[str] = ""
+    """What a client has to fill: a key that is missing there is its mistake and not the handler's."""
 
     def __init__(
         self,
@@ -63,7 +67,12 @@ class ImmutableMultiDict(Mapping[K, V_co]):
         return self._dict.get(key, default)
 
     def __getitem__(self, key: K) -> V_co:
-        return self._dict[key]
+        try:
+            return self._dict[key]
+        except KeyError:
+            if self.place:
+                raise MissingField(self.place, key) from None
+            raise
 
     def __contains__(self, key: object) -> bool:
         return key in self._dict

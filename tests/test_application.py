@@ -1241,3 +1241,18 @@ def test_a_bare_registry_has_no_lifespan_and_makes_no_routers() -> None:
 async def test_a_parent_that_leaves_the_root_path_out_of_the_path_is_understood() -> None:
     answer = await request(returning("ok"), path="/", root_path="/x", app_root_path="")
     assert answer.body == b"ok"
+
+
+async def test_a_field_that_the_client_left_out_is_400_and_says_which() -> None:
+    app = MicroASGI()
+
+    @app.post("/")
+    async def read(request: Request) -> str:
+        form = await request.form()
+        return f"{form['text']} {request.query_params['page']}"
+
+    answer = await request(app, "POST", "/?page=1")
+    assert (answer.status, answer.body) == (400, b"the form has no 'text'")
+    form = [(b"content-type", b"application/x-www-form-urlencoded")]
+    answer = await request(app, "POST", "/", body=b"text=x", headers=form)
+    assert (answer.status, answer.body) == (400, b"the query has no 'page'")
