@@ -1,5 +1,4 @@
 """What a form posts: its fields and its files, all at once or part by part.
-
 Law: nothing here waits for a disk on the event loop, and no temporary file outlives an error.
 """
 
