@@ -51,6 +51,7 @@ class Records(logging.Handler):
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
         self.by_exchange: dict[str, list[str]] = {}
+        self._waiting: dict[str, anyio.Event] = {}
 
     def add(self, exchange: str, event: str) -> None:
         """Keep an event."""
@@ -64,7 +65,14 @@ class Records(logging.Handler):
         """Return the events of an exchange; what was unexpected is told once."""
         if exchange == "unexpected":
             return self.by_exchange.pop(exchange, [])
+        if exchange in self._waiting:
+            self._waiting.pop(exchange).set()
         return self.by_exchange.get(exchange, [])
+
+    async def until_asked(self, connection: Any) -> None:
+        """Wait until somebody asks about this request's exchange: a client that has read its answer."""
+        asked = self._waiting[connection.headers.get("x-exchange", "")] = anyio.Event()
+        await asked.wait()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep a record of the framework's log; one that nobody provoked is kept under "unexpected"."""
@@ -235,6 +243,10 @@ def add_body_routes(app: MicroASGI, records: Records) -> None:
     async def limited(request: Request) -> dict[str, int]:
         return {"size": len(await request.body())}
 
+    @app.post("/impatient", body_timeout=0.2)
+    async def impatient(request: Request) -> bytes:
+        return await request.body()
+
     @app.post("/unread")
     async def unread() -> str:
         return "not read"
@@ -277,7 +289,7 @@ def add_response_routes(app: MicroASGI, records: Records) -> None:
     @app.get("/background")
     async def background(request: Request) -> Response:
         async def task() -> None:
-            await anyio.sleep(0.001)
+            await records.until_asked(request)
             records.of(request, "background ran")
 
         return PlainTextResponse("sent", background=BackgroundTask(task))
@@ -302,6 +314,14 @@ def add_response_routes(app: MicroASGI, records: Records) -> None:
                 records.of(request, "cleaned up")
 
         return StreamingResponse(chunks())
+
+    @app.get("/watching")
+    async def watching(request: Request) -> str:
+        records.of(request, "started")
+        while not await request.is_disconnected():  # noqa: ASYNC110 - asking is what is tried here
+            await anyio.sleep(0.01)
+        records.of(request, "saw the client leave")
+        return "to nobody"
 
     @app.get("/waiting")
     async def waiting(request: Request) -> AsyncIterator[str]:

@@ -83,6 +83,10 @@ DIFFERENCES: dict[str, dict[str, Difference]] = {
         "too many headers": ({"status": 400}, "takes at most 500 headers"),
         "upload cut in the middle": ({"recorded": []}, "reads the whole body before it calls the application"),
         "chunked upload cut in the middle": ({"recorded": []}, "reads the whole body before it calls the application"),
+        "body that does not come": (
+            {"status": None, "end": "open"},
+            "reads the whole body before it calls the application",
+        ),
         "error in a stream": ({"end": "open"}, "leaves the connection open when the application raises"),
         "ws: empty text": ({"frames": ["end"], "close": "open"}, "drops empty messages"),
         "ws: empty bytes": ({"frames": ["end"], "close": "open"}, "drops empty messages"),
@@ -126,6 +130,14 @@ UNFIXED: dict[str, tuple[tuple[str, ...], str]] = {
     "ws: a handler that only sends sees the client leave": (
         ("hypercorn", "granian", "daphne"),
         "nothing watches `receive` while a handler only sends, and these servers take what is sent in silence",
+    ),
+    "handler that asks whether the client has left": (
+        (IN_PROCESS, *_SERVERS),
+        "Request.is_disconnected() is cancelled before it has looked",
+    ),
+    "a broken stream, then a socket that raises": (
+        ("daphne",),
+        "an exception that reaches daphne after the start of a response ends its watch over all applications for good",
     ),
     "ws: bytes where text is due": _CLOSE_CODES,
     "ws: no json": _CLOSE_CODES,

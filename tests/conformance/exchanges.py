@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.conformance.script import Answer, Ask, Continue, Exchange, Leave, Part, Raw, Recorded, Step
+from tests.conformance.script import Answer, Ask, Await, Continue, Exchange, Leave, Part, Raw, Recorded, Step
 
-__all__ = ["HTTP"]
+__all__ = ["BREAKING", "HTTP"]
 
 TEXT = "text/plain; charset=utf-8"
 WHOLE: dict[str, Any] = {"status": 200, "end": "complete"}
@@ -234,6 +234,7 @@ BODIES = [
         recorded=["ClientDisconnect"],
         wire_only="without a server there is no framing",
     ),
+    one("body that does not come", post("/impatient", b"half", promised=1000), status=408, connection="close"),
     one("body at the limit", post("/limited", b"x" * 64), **WHOLE, json__size=64),
     one("body above the limit", post("/limited", b"x" * 65), status=413, end="complete", x_stamp="middleware"),
     one(
@@ -311,6 +312,14 @@ RESPONSES = [
         status=200,
         recorded=["cleaned up"],
     ),
+    one(
+        "handler that asks whether the client has left",
+        get("/watching"),
+        Await("started"),
+        Leave(),
+        Recorded(),
+        recorded=["started", "saw the client leave"],
+    ),
     one("http exception", get("/teapot"), status=418, body=b"short and stout", x_pot="yes", x_stamp="middleware"),
     one(
         "error before the start",
@@ -323,15 +332,22 @@ RESPONSES = [
         end="complete",
         recorded=["log: DeliberateError in GET '/fail'"],
     ),
+    one("error in a stream, asked by head", Ask(method="HEAD", target="/fail-in-stream"), status=200, body=b""),
+]
+
+# Played last: daphne does not survive it, see `lives`.
+BREAKING = [
     one(
         "error in a stream",
         get("/fail-in-stream"),
+        Answer(),
+        Recorded(),
         status=200,
         body=b"the first part",
         end="cut",
         log="DeliberateError",
+        recorded=["log: DeliberateError in GET '/fail-in-stream'"],
     ),
-    one("error in a stream, asked by head", Ask(method="HEAD", target="/fail-in-stream"), status=200, body=b""),
 ]
 
 HTTP = [*PLAIN, *TARGETS, *BODIES, *RESPONSES]

@@ -10,14 +10,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from tests.conformance.script import Ask, Facts
+from tests.conformance.script import Ask, Exchange, Facts, Frame, Open
 from tests.conformance.servers import Running, Server
-from tests.conformance.wire import Connection, Ended, fetch, request_bytes
+from tests.conformance.trial import read_log
+from tests.conformance.wire import Connection, Ended, Player, fetch, request_bytes
 
 __all__ = ["LIVES", "Life"]
 
 Life: TypeAlias = Callable[[Server, Path], Facts]
 LONG = 10.0  # seconds that an end may take
+NOTICE = 3.0  # seconds in which every server has seen what became of the application
+SOCKET_THAT_RAISES = Exchange("a socket that raises", (Open("/ws/fails"), Frame(), Frame()), {})
 
 
 def fail_at_start(server: Server, directory: Path) -> Facts:
@@ -50,6 +53,20 @@ def end_with_idle_connection(server: Server, directory: Path) -> Facts:
         running.stop()
 
 
+def go_on_after_a_broken_stream(server: Server, directory: Path) -> Facts:
+    """Break a stream and keep the connection until the server has noticed; then see how a socket that raises ends."""
+    running = Running(server, directory)
+    try:
+        running.wait_until_listening()
+        with Connection(running.port) as connection:
+            connection.send(request_bytes(Ask(target="/fail-in-stream"), ""))
+            connection.read_line(b"the first part")
+            read_log(running, wait=NOTICE)
+            return Player(running.port, NOTICE).play(SOCKET_THAT_RAISES, {})
+    finally:
+        running.stop()
+
+
 def _ending(connection: Connection) -> str:
     try:
         return f"data: {connection.read_some()!r}"
@@ -59,5 +76,6 @@ def _ending(connection: Connection) -> str:
 
 LIVES: dict[str, tuple[Life, Mapping[str, Any]]] = {
     "start-up fails": (fail_at_start, {"exit": 1, "served": None, "told": True}),
+    "a broken stream, then a socket that raises": (go_on_after_a_broken_stream, {"frames": ["soon"], "close": "1011"}),
     "SIGTERM with an idle connection": (end_with_idle_connection, {"exit": 0, "idle": "eof", "lifespan ended": True}),
 }

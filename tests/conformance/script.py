@@ -14,6 +14,7 @@ __all__ = [
     "HOST",
     "Answer",
     "Ask",
+    "Await",
     "Close",
     "Continue",
     "Exchange",
@@ -119,11 +120,18 @@ class Close:
 
 
 @dataclass(frozen=True)
+class Await:
+    """Wait until the application has recorded this event."""
+
+    event: str
+
+
+@dataclass(frozen=True)
 class Recorded:
     """Ask what the application recorded, until it is what it must be."""
 
 
-Step: TypeAlias = Ask | Raw | Continue | Answer | Part | Leave | Open | Say | Frame | Close | Recorded
+Step: TypeAlias = Ask | Raw | Continue | Answer | Part | Leave | Open | Say | Frame | Close | Await | Recorded
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from tests.conformance.differences import expected_of, unfixed_reason
-from tests.conformance.exchanges import HTTP
+from tests.conformance.exchanges import BREAKING, HTTP
 from tests.conformance.exchanges_websocket import ROOT_PATH, WEBSOCKET
 from tests.conformance.script import Exchange, judge
 from tests.conformance.servers import Running
@@ -19,7 +19,7 @@ DELIBERATE = "DeliberateError"
 
 def exchanges_for(root_path: str) -> list[Exchange]:
     """Return what is played on a server with this root path."""
-    return ROOT_PATH if root_path else [*HTTP, *WEBSOCKET]
+    return ROOT_PATH if root_path else [*HTTP, *WEBSOCKET, *BREAKING]
 
 
 def try_exchange(running: Running, exchange: Exchange) -> list[str]:

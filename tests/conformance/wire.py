@@ -13,13 +13,14 @@ import socket
 import struct
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from tests.conformance.script import (
     HOST,
     Answer,
     Ask,
+    Await,
     Close,
     Continue,
     Exchange,
@@ -212,7 +213,10 @@ class Player:
             case Leave():
                 connection.close()
             case Recorded():
-                self._facts["recorded"] = self._ask_records()
+                wanted = self._expected.get("recorded")
+                self._facts["recorded"] = self._ask_records(lambda events: bool(events) and events == wanted)
+            case Await(event):
+                self._ask_records(lambda events: event in events)
             case Open():
                 self._open(step)
             case Say(data):
@@ -295,17 +299,17 @@ class Player:
                 if first & 128:
                     return kind, message
 
-    def _ask_records(self) -> Any:
-        wanted = self._expected.get("recorded")
-        deadline = time.monotonic() + (self._patience if wanted else BRIEF)
+    def _ask_records(self, enough: Callable[[list[str]], bool]) -> list[str]:
+        deadline = time.monotonic() + (self._patience if self._expected.get("recorded") else BRIEF)
         while True:
             records = self._records(self._token)
-            if time.monotonic() > deadline or (records == wanted and records):
+            if time.monotonic() > deadline or enough(records):
                 return records
             time.sleep(0.01)
 
-    def _records(self, name: str) -> Any:
-        return json.loads(fetch(self._port, f"/recorded?of={name}")["body"])
+    def _records(self, name: str) -> list[str]:
+        records: list[str] = json.loads(fetch(self._port, f"/recorded?of={name}")["body"])
+        return records
 
 
 def fetch(port: int, target: str) -> Facts:
