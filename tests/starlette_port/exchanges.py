@@ -325,7 +325,11 @@ EXCHANGES: list[Ask | Talk] = [
     talk(
         "/ws/echo",
         headers={"Origin": "https://evil.example"},
-        differs=Differs("handshakes of other sites are refused", {"end": ("left",)}, CLOSED | {"accepted": None}),
+        differs=Differs(
+            "handshakes of other sites are refused",
+            {"end": ("left",)},
+            {"end": ("denied", 403, "a page of another origin may not open this websocket"), "accepted": None},
+        ),
     ),
     talk(
         "/ws/echo",

@@ -9,6 +9,7 @@ from typing import TypedDict, assert_type
 from microasgi import (
     BackgroundTask,
     BackgroundTasks,
+    CallNext,
     HTTPException,
     JSONResponse,
     MicroASGI,
@@ -28,9 +29,6 @@ class MyState(TypedDict):
     count: int
 
 
-Next = Callable[[Request[MyState]], Awaitable[Response]]
-
-
 class Tagging:
     """A pure ASGI middleware with options."""
 
@@ -47,7 +45,7 @@ class Tagging:
         await self.app(scope, receive, tagged)
 
 
-async def count(request: Request[MyState], call_next: Next) -> Response:
+async def count(request: Request[MyState], call_next: CallNext) -> Response:
     response = await call_next(request)
     response.headers["x-count"] = str(request.state["count"])
     return response
@@ -77,7 +75,7 @@ admin = Router(middleware=[count])
 
 
 @app.middleware
-async def check(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+async def check(request: Request, call_next: CallNext) -> Response:
     if not request.cookies:
         raise HTTPException(401)
     return await call_next(request)
@@ -125,9 +123,16 @@ async def home(request: Request) -> Response:
     return JSONResponse({}, background=tasks)
 
 
-async def call_them(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> None:
+async def written_out(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+    return await call_next(request)
+
+
+app.middleware(written_out)
+
+
+async def call_them(request: Request, call_next: CallNext) -> None:
     """Call the decorated functions: they are what they were."""
     assert_type(await check(request, call_next), Response)
     assert_type(await out_of_stock(request, OutOfStock()), dict[str, str])
     assert_type(not_found(request, HTTPException(404)), tuple[str, int])
-    assert_type(cache(), AsyncIterator[MyState])  # type: ignore[assert-type]  # the decorator loses the type
+    assert_type(cache(), AsyncIterator[MyState])
