@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from functools import partial
 from typing import Any, NamedTuple, TypeAlias
 
 from microasgi.exceptions import ConfigurationError
@@ -42,7 +41,7 @@ class Middleware:
 
     def __repr__(self) -> str:
         arguments = [*map(repr, self.args), *(f"{name}={value!r}" for name, value in self.kwargs.items())]
-        return f"{type(self).__name__}({', '.join([getattr(self.cls, '__name__', repr(self.cls)), *arguments])})"
+        return f"Middleware({', '.join([getattr(self.cls, '__qualname__', repr(self.cls)), *arguments])})"
 
     @property
     def is_function(self) -> bool:
@@ -53,34 +52,40 @@ class Middleware:
         return inspect.iscoroutinefunction(inspect.unwrap(call)) or inspect.iscoroutinefunction(self.cls)
 
     def as_layer(self) -> Layer:
-        """Return the function middleware, its own arguments bound to it."""
-        return partial(self.cls, *self.args, **self.kwargs) if self.args or self.kwargs else self.cls
+        """Return the function middleware, with its own arguments after the request and `call_next`."""
+        function, args, kwargs = self
+        if not args and not kwargs:
+            return self.cls
+        return lambda request, call_next: function(request, call_next, *args, **kwargs)
 
 
 def as_middleware(items: Iterable[Middleware | Callable[..., Any]]) -> list[Middleware]:
     """Return the list with bare classes and functions wrapped; ConfigurationError for what is no middleware."""
-    out: list[Middleware] = []
-    for item in items:
-        middleware = item if isinstance(item, Middleware) else Middleware(item)
-        if not callable(middleware.cls):
-            raise ConfigurationError(
-                f"{middleware.cls!r} is not a middleware: give a class or factory that takes the application, "
-                "or an `async def` of (request, call_next)"
-            )
-        if middleware.is_function and not middleware.args and not middleware.kwargs:
-            _check_signature(middleware.cls)
-        out.append(middleware)
-    return out
+    stack = [item if isinstance(item, Middleware) else Middleware(item) for item in items]
+    for middleware in stack:
+        _check(middleware)
+    return stack
 
 
-def _check_signature(function: Callable[..., Any]) -> None:
-    try:
-        inspect.signature(function).bind(None, None)
-    except TypeError:
+def _check(middleware: Middleware) -> None:
+    if not callable(middleware.cls):
         raise ConfigurationError(
-            f"function middleware {getattr(function, '__qualname__', function)!r} takes (request, call_next): "
+            f"{middleware.cls!r} is not a middleware: give a class or factory that takes the application, "
+            "or an `async def` of (request, call_next)"
+        )
+    leading = (None, None) if middleware.is_function else (None,)
+    try:
+        inspect.signature(middleware.cls).bind(*leading, *middleware.args, **middleware.kwargs)
+    except ValueError:  # a built-in without a signature
+        return
+    except TypeError as error:
+        how = (
+            "function middleware takes (request, call_next): "
             "async def middleware(request, call_next): return await call_next(request)"
-        ) from None
+            if middleware.is_function
+            else "an ASGI middleware takes the application first; a function middleware is `async def`"
+        )
+        raise ConfigurationError(f"{middleware!r} cannot be called ({error}): {how}") from None
 
 
 class Folded(NamedTuple):
@@ -117,7 +122,7 @@ def fold(
         if middleware.is_function:
             call_next = guard(call) if layer is None else guard_layer(layer, call_next)
             layer = middleware.as_layer()
-            call = partial(_call_layer, layer, call_next)
+            call = _bind(layer, call_next)
             outermost = None
             continue
         app = outermost = middleware.cls(outermost or serve(call, app), *middleware.args, **middleware.kwargs)
@@ -127,5 +132,5 @@ def fold(
     return Folded(call, app, outermost)
 
 
-def _call_layer(layer: Layer, call_next: Call, request: Any) -> Awaitable[Any]:
-    return layer(request, call_next)
+def _bind(layer: Layer, call_next: Call) -> Call:
+    return lambda request: layer(request, call_next)
