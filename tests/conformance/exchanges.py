@@ -1,4 +1,4 @@
-"""The list of http exchanges: what every server must show a client of a microasgi application.
+"""The list of http exchanges: what every server must show a client of a microasgi application. Bodies have their own.
 
 What is seen here is what the framework promises on a server that keeps to the specification; where a real one cannot,
 `differences` says what is seen instead, and why.
@@ -6,43 +6,12 @@ What is seen here is what the framework promises on a server that keeps to the s
 
 from __future__ import annotations
 
-from typing import Any
-
-from tests.conformance.script import Answer, Ask, Await, Continue, Exchange, Leave, Part, Raw, Recorded, Step
+from tests.conformance.script import WHOLE, Answer, Ask, Await, Leave, Part, Recorded, get, one, post
 
 __all__ = ["BREAKING", "HTTP"]
 
 TEXT = "text/plain; charset=utf-8"
-WHOLE: dict[str, Any] = {"status": 200, "end": "complete"}
 
-
-def get(target: str, *headers: tuple[str, str], **more: Any) -> Ask:
-    return Ask(target=target, headers=headers, **more)
-
-
-def post(target: str, body: bytes, content_type: str = "text/plain", **more: Any) -> Ask:
-    return Ask(method="POST", target=target, body=body, headers=(("content-type", content_type),), **more)
-
-
-def one(name: str, *steps: Step, **seen: Any) -> Exchange:
-    """Return an exchange of the steps; after a request alone, its answer is read. `wire_only` is no fact."""
-    wire_only = seen.pop("wire_only", "")
-    script = (*steps, Answer()) if len(steps) == 1 and isinstance(steps[0], Ask) else steps
-    return Exchange(name, script, {_fact(key): seen[key] for key in seen}, wire_only=wire_only)
-
-
-def _fact(key: str) -> str:
-    """Return a fact's name as written in a call: `1__content_type` is `1.content-type`."""
-    name = key.replace("__", ".")
-    return name if "json." in name else name.replace("_", "-")
-
-
-def multipart(*lines: str) -> Ask:
-    return post("/form", "\r\n".join(lines).encode(), "multipart/form-data; boundary=edge")
-
-
-FIELD = ("--edge", 'content-disposition: form-data; name="a"', "")
-FILE = ("--edge", 'content-disposition: form-data; name="f"; filename="f.txt"', "content-type: text/plain", "")
 
 PLAIN = [
     one("get", get("/plain"), **WHOLE, body=b"plain", content_type=TEXT, content_length="5", x_stamp="middleware"),
@@ -191,90 +160,6 @@ TARGETS = [
     one("too many headers", get("/headers", *[("x-many", "1")] * 2000), **WHOLE, json__count=2000),
 ]
 
-BODIES = [
-    one(
-        "chunked body",
-        Ask(method="POST", target="/echo", chunks=(b"one ", b"two ", b"three")),
-        **WHOLE,
-        body=b"one two three",
-    ),
-    one("chunked body, streamed", Ask(method="POST", target="/streamed-up", chunks=(b"x" * 999,) * 9), json__size=8991),
-    one("body not read", post("/unread", b"x" * 1000), **WHOLE, body=b"not read"),
-    one(
-        "body not read, then get on the same connection",
-        post("/unread", b"x" * 1000),
-        Answer("1."),
-        get("/plain"),
-        Answer("2."),
-        **{"1__body": b"not read", "2__body": b"plain"},
-    ),
-    one(
-        "expect 100-continue",
-        Ask(method="POST", target="/echo", body=b"", promised=4, headers=(("expect", "100-continue"),)),
-        Continue(),
-        Raw(b"body"),
-        Answer(),
-        **WHOLE,
-        interim=100,
-        body=b"body",
-        wire_only="interim responses are the server's",
-    ),
-    one(
-        "upload cut in the middle",
-        post("/echo", b"half", promised=1000),
-        Leave(),
-        Recorded(),
-        recorded=["ClientDisconnect"],
-    ),
-    one(
-        "chunked upload cut in the middle",
-        Raw(b"POST /echo HTTP/1.1\r\nhost: x\r\nx-exchange: TOKEN\r\ntransfer-encoding: chunked\r\n\r\n9\r\nhalf"),
-        Leave(),
-        Recorded(),
-        recorded=["ClientDisconnect"],
-        wire_only="without a server there is no framing",
-    ),
-    one("body that does not come", post("/impatient", b"half", promised=1000), status=408, connection="close"),
-    one("body at the limit", post("/limited", b"x" * 64), **WHOLE, json__size=64),
-    one("body above the limit", post("/limited", b"x" * 65), status=413, end="complete", x_stamp="middleware"),
-    one(
-        "chunked body above the limit",
-        Ask(method="POST", target="/limited", chunks=(b"x" * 40, b"x" * 40)),
-        status=413,
-        end="complete",
-    ),
-    one(
-        "content-length below the body",
-        Raw(b"POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\nconnection: close\r\n\r\nfour and more"),
-        Answer(),
-        **WHOLE,
-        body=b"four",
-        wire_only="without a server there is no framing",
-    ),
-    one(
-        "two content-lengths",
-        Raw(b"POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\ncontent-length: 5\r\n\r\nfour!"),
-        Answer(),
-        status=400,
-        wire_only="a rule for servers (RFC 9112 6.3)",
-    ),
-    one("json", post("/json", b'{"a":[1,2]}', "application/json"), **WHOLE, json__got={"a": [1, 2]}),
-    one("malformed json", post("/json", b'{"a":', "application/json"), status=400),
-    one("json that is no utf-8", post("/json", b'"\xff"', "application/json"), status=400),
-    one("json nested too deep", post("/json", b"[" * 100_000, "application/json"), status=400),
-    one("empty json", post("/json", b"", "application/json"), status=400),
-    one(
-        "form",
-        post("/form", b"a=1&b=x+y&c=%C3%A9", "application/x-www-form-urlencoded"),
-        **WHOLE,
-        body='{"a":"1","b":"x y","c":"é"}'.encode(),
-    ),
-    one("multipart", multipart(*FIELD, "1", *FILE, "text", "--edge--", ""), **WHOLE, body=b'{"a":"1","f":"text"}'),
-    one("malformed multipart", multipart("--edge", "no header at all", "1", "--edge--", ""), status=400),
-    one("truncated multipart", multipart(*FIELD, "1", *FILE, "the end is miss"), status=400),
-    one("multipart without a boundary", post("/form", b"x", "multipart/form-data"), status=400),
-]
-
 RESPONSES = [
     one(
         "stream",
@@ -350,4 +235,4 @@ BREAKING = [
     ),
 ]
 
-HTTP = [*PLAIN, *TARGETS, *BODIES, *RESPONSES]
+HTTP = [*PLAIN, *TARGETS, *RESPONSES]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.conformance.exchanges import WHOLE, get, one
-from tests.conformance.script import HOST, Close, Exchange, Frame, Leave, Open, Recorded, Say
+from tests.conformance.script import HOST, WHOLE, Close, Exchange, Frame, Leave, Open, Recorded, Say, get, one
 
 __all__ = ["ROOT_PATH", "WEBSOCKET"]
 

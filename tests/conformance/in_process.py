@@ -14,8 +14,8 @@ import anyio
 from microasgi.testing import ASGILint, http_scope, request, websocket_scope
 from microasgi.testing import Exchange as Drive
 from microasgi.types import ASGIApp, Message, RawHeaders, Scope
-from tests.conformance.app import DeliberateError
 from tests.conformance.differences import IN_PROCESS, unfixed_reason
+from tests.conformance.records import DeliberateError
 from tests.conformance.script import (
     HOST,
     Answer,

@@ -10,10 +10,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from tests.conformance.player import Player
 from tests.conformance.script import Ask, Exchange, Facts, Frame, Open
 from tests.conformance.servers import Running, Server
 from tests.conformance.trial import read_log
-from tests.conformance.wire import Connection, Ended, Player, fetch, request_bytes
+from tests.conformance.wire import Connection, Ended, fetch, request_bytes
 
 __all__ = ["LIVES", "Life"]
 

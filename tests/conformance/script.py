@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 __all__ = [
     "HOST",
+    "WHOLE",
     "Answer",
     "Ask",
     "Await",
@@ -27,7 +28,10 @@ __all__ = [
     "Recorded",
     "Say",
     "Step",
+    "get",
     "judge",
+    "one",
+    "post",
 ]
 
 HOST = "conformance.test"
@@ -145,6 +149,32 @@ class Exchange:
     steps: tuple[Step, ...]
     seen: Mapping[str, Any]
     wire_only: str = field(default="", kw_only=True)
+
+
+WHOLE: dict[str, Any] = {"status": 200, "end": "complete"}
+
+
+def get(target: str, *headers: tuple[str, str], **more: Any) -> Ask:
+    """Return a request with GET."""
+    return Ask(target=target, headers=headers, **more)
+
+
+def post(target: str, body: bytes, content_type: str = "text/plain", **more: Any) -> Ask:
+    """Return a request with POST."""
+    return Ask(method="POST", target=target, body=body, headers=(("content-type", content_type),), **more)
+
+
+def one(name: str, *steps: Step, **seen: Any) -> Exchange:
+    """Return an exchange of the steps; after a request alone, its answer is read. `wire_only` is no fact."""
+    wire_only = seen.pop("wire_only", "")
+    script = (*steps, Answer()) if len(steps) == 1 and isinstance(steps[0], Ask) else steps
+    return Exchange(name, script, {_fact(key): seen[key] for key in seen}, wire_only=wire_only)
+
+
+def _fact(key: str) -> str:
+    """Return a fact's name as written in a call: `1__content_type` is `1.content-type`."""
+    name = key.replace("__", ".")
+    return name if "json." in name else name.replace("_", "-")
 
 
 def judge(expected: Mapping[str, Any], facts: Facts) -> list[str]:

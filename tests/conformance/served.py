@@ -2,7 +2,8 @@
 
 import logging
 
-from tests.conformance.app import Records, create_app, create_broken_app
+from tests.conformance.app import create_app, create_broken_app
+from tests.conformance.records import Records
 
 __all__ = ["app", "broken"]
 

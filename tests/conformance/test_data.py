@@ -6,12 +6,13 @@ import pytest
 
 from tests.conformance.differences import DIFFERENCES, IN_PROCESS, UNFIXED
 from tests.conformance.exchanges import BREAKING, HTTP
+from tests.conformance.exchanges_body import BODIES
 from tests.conformance.exchanges_websocket import ROOT_PATH, WEBSOCKET
 from tests.conformance.lives import LIVES
 from tests.conformance.script import Continue, Raw
 from tests.conformance.servers import SERVERS
 
-EXCHANGES = [*HTTP, *WEBSOCKET, *BREAKING, *ROOT_PATH]
+EXCHANGES = [*HTTP, *BODIES, *WEBSOCKET, *BREAKING, *ROOT_PATH]
 SEEN = {exchange.name: exchange.seen for exchange in EXCHANGES} | {name: seen for name, (_, seen) in LIVES.items()}
 PLAYERS = {server.name for server in SERVERS}
 

@@ -11,9 +11,10 @@ import pytest
 from microasgi.testing import Exchange as Drive
 from microasgi.testing import lifespan_scope, request
 from microasgi.types import ASGIApp
-from tests.conformance.app import Records, create_app, create_broken_app
+from tests.conformance.app import create_app, create_broken_app
 from tests.conformance.differences import IN_PROCESS, expected_of, unfixed_reason
 from tests.conformance.in_process import InProcess
+from tests.conformance.records import Records
 from tests.conformance.script import Exchange, judge
 from tests.conformance.trial import exchanges_for
 

@@ -6,10 +6,12 @@ import time
 
 from tests.conformance.differences import expected_of, unfixed_reason
 from tests.conformance.exchanges import BREAKING, HTTP
+from tests.conformance.exchanges_body import BODIES
 from tests.conformance.exchanges_websocket import ROOT_PATH, WEBSOCKET
+from tests.conformance.player import Player
 from tests.conformance.script import Exchange, judge
 from tests.conformance.servers import Running
-from tests.conformance.wire import PATIENCE, Player
+from tests.conformance.wire import PATIENCE
 
 __all__ = ["exchanges_for", "read_log", "try_exchange"]
 
@@ -19,7 +21,7 @@ DELIBERATE = "DeliberateError"
 
 def exchanges_for(root_path: str) -> list[Exchange]:
     """Return what is played on a server with this root path."""
-    return ROOT_PATH if root_path else [*HTTP, *WEBSOCKET, *BREAKING]
+    return ROOT_PATH if root_path else [*HTTP, *BODIES, *WEBSOCKET, *BREAKING]
 
 
 def try_exchange(running: Running, exchange: Exchange) -> list[str]:
