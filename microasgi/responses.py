@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
-from typing import Any, ClassVar, Final, Literal, TypeAlias
+from typing import Any, ClassVar, Final, Literal, TypeAlias, cast
 from urllib.parse import quote
 
 from microasgi.cookies import format_cookie
 from microasgi.headers import MutableHeaders, encode_header
 from microasgi.serialization import encode_json
-from microasgi.types import RawHeaders, Receive, Scope, Send
+from microasgi.types import Receive, Scope, Send
 
 __all__ = [
     "PLAIN_RESULTS",
@@ -26,7 +26,6 @@ __all__ = [
     "Response",
     "content_length",
     "forbids_body",
-    "message_prefix",
 ]
 
 _Background: TypeAlias = Callable[[], Awaitable[None]]
@@ -51,10 +50,14 @@ def content_length(size: int) -> tuple[bytes, bytes]:
     return PREPARED_LENGTHS[size] if size < _PREPARED else (b"content-length", str(size).encode())
 
 
-def _type(media_type: str, charset: str) -> tuple[bytes, bytes]:
-    if media_type.startswith("text/") and "charset=" not in media_type.lower():
-        media_type = f"{media_type}; charset={charset}"
-    return encode_header("content-type", media_type)
+def _content_type(media_type: str) -> tuple[bytes, bytes]:
+    """Return the header for a media type, with the charset of everything that is rendered here."""
+    if media_type not in _TYPES:
+        if len(_TYPES) >= _REMEMBERED:
+            _TYPES.clear()
+        needs_charset = media_type.startswith("text/") and "charset=" not in media_type.lower()
+        _TYPES[media_type] = encode_header("content-type", media_type + "; charset=utf-8" * needs_charset)
+    return _TYPES[media_type]
 
 
 def forbids_body(status: int) -> bool:
@@ -70,8 +73,6 @@ class Response:
     """
 
     media_type: str | None = None
-    charset: ClassVar[str] = "utf-8"
-    """Named in text types; what is rendered is UTF-8."""
     sends_itself: ClassVar[bool] = False
     """True for a class that overrides `__call__`: the dispatcher then calls it instead of sending `body`."""
     _headers: MutableHeaders | None = None
@@ -87,37 +88,39 @@ class Response:
         media_type: str | None = None,
         background: _Background | None = None,
     ) -> None:
-        self.status_code = status_code
         self.background = background
         if media_type is None:
             media_type = self.media_type
         else:
             self.media_type = media_type
         self._body = body = self.render(content)
-        if headers is None and status_code in _WITH_BODY and media_type in _TYPES and len(body) < _PREPARED:
-            self.raw_headers = [PREPARED_LENGTHS[len(body)], _TYPES[media_type]]  # most responses are like this
-            return
-        if status_code.__class__ is not int:
-            self.status_code = status_code = int(status_code)
-        if forbids_body(status_code):
-            self._body = body = b""
-        self.raw_headers = self._start_headers(headers, len(body))
+        if headers is None and status_code == 200 and media_type in _TYPES and len(body) < _PREPARED:
+            self.status_code = 200  # most responses are like this
+            self.raw_headers = [PREPARED_LENGTHS[len(body)], _TYPES[media_type]]
+        else:
+            self._begin(status_code, headers, len(body))
 
-    def _start_headers(self, headers: Mapping[str, str] | None, size: int | None) -> RawHeaders:
-        raw = [encode_header(name, value) for name, value in headers.items()] if headers else []
-        given = {name for name, _ in raw}
+    def _begin(self, status_code: int, headers: Mapping[str, str] | None, size: int | None) -> None:
+        """Check the status and make the headers; `size` is the body's, None where it is not known."""
+        self.status_code = status = int(status_code)
+        if not 100 <= status <= 599:
+            raise ValueError(f"a status code is a number from 100 to 599 (RFC 9110 section 15), not {status}")
+        self.raw_headers = raw = [encode_header(name, value) for name, value in headers.items()] if headers else []
+        given = dict(raw)
         if b"transfer-encoding" in given:
             raise ValueError("transfer-encoding is the server's to set (ASGI HTTP): leave it out")
-        if size is not None and b"content-length" not in given and not forbids_body(self.status_code):
+        if forbids_body(status):
+            self._body = b""
+            if status != 304:  # RFC 9110 section 8.6
+                self.raw_headers = [pair for pair in raw if pair[0] != b"content-length"]
+            return
+        declared = given.get(b"content-length")
+        if declared is not None:
+            _check_length(declared, size)
+        elif size is not None:
             raw.append(content_length(size))
-        media_type = self.media_type
-        if media_type is not None and b"content-type" not in given:
-            if media_type not in _TYPES:
-                if len(_TYPES) >= _REMEMBERED:
-                    _TYPES.clear()
-                _TYPES[media_type] = _type(media_type, self.charset)
-            raw.append(_TYPES[media_type])
-        return raw
+        if self.media_type is not None and b"content-type" not in given:
+            raw.append(_content_type(self.media_type))
 
     def render(self, content: Any) -> bytes:
         """Return the body for the content; a subclass may override it."""
@@ -128,8 +131,8 @@ class Response:
         if content is None:
             return b""
         if isinstance(content, (memoryview, bytearray)):
-            return bytes(content)
-        raise TypeError(f"{type(self).__name__} sends text or bytes, not {type(content).__name__}: try JSONResponse")
+            return bytes(cast(bytes, content))
+        raise TypeError(f"a body is text or bytes, not {type(content).__name__}: {content!r:.80}; use JSONResponse?")
 
     @property
     def body(self) -> bytes:
@@ -138,13 +141,17 @@ class Response:
 
     @body.setter
     def body(self, body: bytes) -> None:
-        self._body = body
-        self.headers["content-length"] = str(len(body))
+        if forbids_body(self.status_code):
+            self._body = b""
+            del self.headers["content-length"]
+        else:
+            self._body = Response.render(self, body)
+            self.headers["content-length"] = str(len(self._body))
 
     @property
     def headers(self) -> MutableHeaders:
         """The headers, to be changed in place."""
-        if self._headers is None:
+        if self._headers is None or self._headers.raw is not self.raw_headers:
             self._headers = MutableHeaders(raw=self.raw_headers)
         return self._headers
 
@@ -193,18 +200,30 @@ class Response:
         self.set_cookie(key, "", 0, 0, path, domain, secure, httponly, samesite, partitioned)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Send the response (ASGI HTTP: response start, response body), then run `background`."""
-        prefix = message_prefix(scope)
-        await send({"type": f"{prefix}.start", "status": self.status_code, "headers": list(self.raw_headers)})
-        body = b"" if scope.get("method") == "HEAD" else self._body
-        await send({"type": f"{prefix}.body", "body": body})
+        """Send the response (ASGI HTTP: response start, response body), then run `background`.
+
+        To a websocket's handshake it is a denial, or a plain 403 where the server cannot send one.
+        """
+        await self._send_whole(scope, send, self._body)
         if self.background is not None:
             await self.background()
 
+    async def _send_whole(self, scope: Scope, send: Send, body: bytes) -> None:
+        prefix = "http.response"
+        if scope["type"] == "websocket":
+            if "websocket.http.response" not in (scope.get("extensions") or ()):
+                return await send({"type": "websocket.close"})
+            prefix = "websocket.http.response"
+        elif scope.get("method") == "HEAD":
+            body = b""
+        await send({"type": f"{prefix}.start", "status": self.status_code, "headers": [*self.raw_headers]})
+        return await send({"type": f"{prefix}.body", "body": body})
 
-def message_prefix(scope: Scope) -> str:
-    """Return the message type's beginning: on a socket, a response denies the handshake."""
-    return "websocket.http.response" if scope["type"] == "websocket" else "http.response"
+
+def _check_length(declared: bytes, size: int | None) -> None:
+    # Without a body it may be the length that the answer to a GET would have.
+    if not declared.isdigit() or (size and declared != b"%d" % size):
+        raise ValueError(f"content-length is {declared.decode('latin-1')!r}, but the body has {size or 'some'} bytes")
 
 
 class PlainTextResponse(Response):
@@ -240,4 +259,5 @@ class RedirectResponse(Response):
         background: _Background | None = None,
     ) -> None:
         super().__init__(b"", status_code, headers, None, background)
+        # Quoting also takes away what would split the header, or make "/\\evil" another site.
         self.headers["location"] = quote(str(url), safe=":/%#?=@[]!$&'()*+,;~")

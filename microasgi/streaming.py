@@ -7,24 +7,29 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from typing import Any, TypeAlias
+from threading import Lock
+from typing import Any, Final, TypeAlias, cast
 
 import anyio
 
-from microasgi.concurrency import iterate_in_threadpool, on_asyncio
-from microasgi.responses import Response, forbids_body, message_prefix
+from microasgi.concurrency import on_asyncio, run_in_threadpool
+from microasgi.headers import find_header
+from microasgi.responses import Response, forbids_body
 from microasgi.types import Receive, Scope, Send
 
 __all__ = ["Content", "StreamingResponse"]
 
 Content: TypeAlias = Iterable[str | bytes | memoryview] | AsyncIterable[str | bytes | memoryview]
 
+_END: Final = object()
+
 
 class StreamingResponse(Response):
     """A body in chunks, from an iterable (in worker threads) or an async iterable, sent as they come.
 
-    When the client leaves, the iteration is cancelled and its clean-up runs. An error while streaming ends the
-    connection, so that a cut body is never taken for a whole one.
+    When the client leaves, the iteration is cancelled, its clean-up runs, and then `background`. An error while
+    streaming ends the connection, so that a cut body is never taken for a whole one. It can be sent once; the iterator
+    is closed at the end, if it has `close` or `aclose`.
     """
 
     body_iterator: AsyncIterator[str | bytes | memoryview]
@@ -37,115 +42,194 @@ class StreamingResponse(Response):
         media_type: str | None = None,
         background: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        self.status_code = status_code
         self.background = background
         if media_type is not None:
             self.media_type = media_type
         self._body = b""
-        self.raw_headers = self._start_headers(headers, None)
+        self._sent = self._closed = False
+        self._begin(status_code, headers, None)
         if isinstance(content, AsyncIterable):
             self.body_iterator = content.__aiter__()
         else:
-            self.body_iterator = iterate_in_threadpool(content)
+            self.body_iterator = _Blocking(content)
+        self._content = self.body_iterator
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the chunks until the iterator ends or the client leaves, then run `background`."""
+        if self._sent:
+            raise RuntimeError("this StreamingResponse was sent before, its iterator is used up: make one per request")
+        self._sent = True
         try:
             if scope.get("method") == "HEAD" or forbids_body(self.status_code):
-                await Response.__call__(_bare(self), scope, receive, send)
-            elif not on_asyncio():
-                await self._send_with_group(scope, receive, send)
+                await self._send_whole(scope, send, b"")
+            elif scope["type"] == "websocket":  # some server takes no more than one message to deny a handshake
+                chunks = [_as_bytes(chunk) async for chunk in self.body_iterator]
+                await self._send_whole(scope, send, b"".join(chunks))
+            elif self._content.__class__ is _Blocking or not on_asyncio():
+                await self._send_in_group(receive, send)
             else:
-                await self._send_with_watcher(scope, receive, send)
+                async with _Watcher(receive):
+                    await self._send_chunks(send)
         finally:
-            close = getattr(self.body_iterator, "aclose", None)
-            if close is not None:
-                await close()
+            await self._close()
         if self.background is not None:
             await self.background()
 
-    async def _send_all(self, scope: Scope, send: Send) -> None:
-        prefix = message_prefix(scope)
-        await send({"type": f"{prefix}.start", "status": self.status_code, "headers": list(self.raw_headers)})
-        kind, charset = f"{prefix}.body", self.charset
-        async for chunk in self.body_iterator:
-            body = chunk if chunk.__class__ is bytes else _as_bytes(chunk, charset)
-            await send({"type": kind, "body": body, "more_body": True})
-        await send({"type": kind, "body": b"", "more_body": False})
-
-    async def _send_with_watcher(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Watch for the disconnect in a task that only comes to life when the stream has to wait."""
-        loop = asyncio.get_running_loop()
-        watcher = _Watcher(receive, loop.create_task, asyncio.current_task())
-        starting = loop.call_soon(watcher.start)
+    async def _send_chunks(self, send: Send) -> None:
+        """Send everything, or stop where `send` says by an OSError that the client has left (ASGI HTTP 2.4)."""
+        left = find_header(self.raw_headers, b"content-length")
+        missing = None if left is None else int(left)
         try:
-            await self._send_all(scope, send)
-        except asyncio.CancelledError:
-            if not watcher.take_back():
-                raise
-        finally:
-            starting.cancel()
-            watcher.stop()
-
-    async def _send_with_group(self, scope: Scope, receive: Receive, send: Send) -> None:
-        failure: Exception | None = None
-        async with anyio.create_task_group() as group:
-            group.start_soon(_cancel_on_disconnect, receive, group.cancel_scope)
+            await send({"type": "http.response.start", "status": self.status_code, "headers": [*self.raw_headers]})
+        except OSError:
+            return
+        async for chunk in self.body_iterator:
+            body = chunk if chunk.__class__ is bytes else _as_bytes(chunk)
+            if missing is not None:
+                missing = _count_down(missing, len(body))
             try:
-                await self._send_all(scope, send)
+                await send({"type": "http.response.body", "body": body, "more_body": True})
+            except OSError:
+                return
+        if missing:
+            raise RuntimeError(f"the stream ended {missing} bytes before its content-length")
+        try:
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        except OSError:
+            return
+
+    async def _send_in_group(self, receive: Receive, send: Send) -> None:
+        """Watch for the disconnect in a task group: on trio, and where a worker thread has to be waited for."""
+        failures: list[Exception] = []
+        async with anyio.create_task_group() as group:
+            group.start_soon(_cancel_on_disconnect, receive, group.cancel_scope, failures)
+            try:
+                try:
+                    await self._send_chunks(send)
+                finally:
+                    await self._close()  # here, for a scope that a generator has opened is to be left before this one
             except Exception as error:  # raised below, where no task group wraps it
-                failure = error
+                failures.insert(0, error)
             group.cancel_scope.cancel()
-        if failure is not None:
-            raise failure
+        if failures:
+            raise failures[0]
+
+    async def _close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            await _close_iterator(self.body_iterator)
+        finally:
+            if self._content is not self.body_iterator:  # something was put around it
+                await _close_iterator(self._content)
 
 
 class _Watcher:
-    """Cancels the streaming task when the client leaves."""
+    """On asyncio: cancels the task inside the block, once, when the client leaves.
 
-    def __init__(self, receive: Receive, create_task: Callable[..., Any], streaming: asyncio.Task[Any] | None) -> None:
-        self._receive, self._create_task, self._streaming = receive, create_task, streaming
-        self._task: asyncio.Task[None] | None = None
-        self._cancelled = False
+    Not a cancel scope, which would cancel again whatever a generator's clean-up awaits. The watching task is made
+    only when the stream has to wait for something.
+    """
 
-    def start(self) -> None:
-        self._task = self._create_task(self._watch())
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._watching: asyncio.Task[None] | None = None
+        self._has_cancelled = False
+        self._failure: Exception | None = None
 
-    def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
+    async def __aenter__(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._streaming = cast(asyncio.Task[Any], asyncio.current_task())
+        self._requests = self._streaming.cancelling()
+        self._starting = loop.call_soon(self._begin, loop)
 
-    def take_back(self) -> bool:
-        """Tell whether the cancellation was the watcher's and only its, and make it undone."""
-        return self._cancelled and self._streaming is not None and self._streaming.uncancel() == 0
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> bool:
+        self._starting.cancel()
+        ours = self._has_cancelled and self._streaming.uncancel() <= self._requests
+        if self._watching is not None:
+            self._watching.cancel()
+            await asyncio.wait([self._watching])
+        if self._failure is not None and (kind is None or ours):
+            raise self._failure
+        return ours and kind is asyncio.CancelledError
+
+    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._watching = loop.create_task(self._watch())
 
     async def _watch(self) -> None:
-        await _disconnect(self._receive)
-        if self._streaming is not None:
-            self._cancelled = True
+        try:
+            await _disconnect(self._receive)
+        except Exception as error:
+            self._failure = error
+        if self._streaming.cancelling() <= self._requests:  # else it is on its way out, and may be cleaning up
+            self._has_cancelled = True
             self._streaming.cancel()
 
 
-async def _cancel_on_disconnect(receive: Receive, scope: anyio.CancelScope) -> None:
-    await _disconnect(receive)
+class _Blocking:
+    """A blocking iterator, stepped in worker threads. Closing it waits for the step that runs."""
+
+    def __init__(self, iterable: Iterable[Any]) -> None:
+        self._iterator = iter(iterable)
+        self._lock = Lock()
+        self._closed = False
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        return self
+
+    async def __anext__(self) -> Any:
+        item = await run_in_threadpool(self._step)
+        if item is _END:
+            raise StopAsyncIteration
+        return item
+
+    async def aclose(self) -> None:
+        if hasattr(self._iterator, "close"):
+            with anyio.CancelScope(shield=True):
+                await run_in_threadpool(self._stop)
+
+    def _step(self) -> Any:
+        with self._lock:
+            return _END if self._closed else next(self._iterator, _END)
+
+    def _stop(self) -> None:
+        with self._lock:
+            self._closed = True
+            self._iterator.close()  # type: ignore[attr-defined]
+
+
+async def _cancel_on_disconnect(receive: Receive, scope: anyio.CancelScope, failures: list[Exception]) -> None:
+    try:
+        await _disconnect(receive)
+    except Exception as error:
+        failures.append(error)
     scope.cancel()
 
 
 async def _disconnect(receive: Receive) -> None:
-    while (await receive())["type"] not in {"http.disconnect", "websocket.disconnect"}:
-        pass
+    try:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+    except OSError:
+        return  # which is what it says too
 
 
-def _bare(response: Response) -> Response:
-    """Return the response without its content and without its background, which its sender runs itself."""
-    bare = Response(status_code=response.status_code)
-    bare.raw_headers = response.raw_headers
-    return bare
+async def _close_iterator(iterator: Any) -> None:
+    close = getattr(iterator, "aclose", None)
+    if close is not None:
+        await close()
 
 
-def _as_bytes(chunk: object, charset: str) -> bytes:
+def _count_down(missing: int, size: int) -> int:
+    if size > missing:
+        raise RuntimeError(f"the stream exceeds its content-length: {size} bytes came where {missing} were missing")
+    return missing - size
+
+
+def _as_bytes(chunk: object) -> bytes:
     if isinstance(chunk, str):
-        return chunk.encode(charset)
+        return chunk.encode()
     if isinstance(chunk, (bytes, bytearray, memoryview)):
-        return bytes(chunk)
+        return bytes(cast(bytes, chunk))
     raise TypeError(f"a stream sends text or bytes, not {type(chunk).__name__}: {chunk!r:.80}")

@@ -24,11 +24,15 @@ PACKAGE = Path(__file__).parents[1] / "microasgi"
 FLOORS: list[set[str]] = [
     {"exceptions", "types"},
     {"concurrency", "convertors", "cookies", "headers", "multidict", "multipart", "serialization", "spool", "urls"},
-    {"background", "connection", "forms", "lifespan", "paths", "responses", "stack"},
-    {"requests", "streaming", "table", "websockets"},
+    {
+        *("background", "connection", "forms", "intake", "iteration", "lifespan", "paths", "responses"),
+        *("socketrules", "stack"),
+    },
+    {"body", "overlap", "socketconnection", "streaming", "table"},
+    {"requests", "websockets"},
     {"endpoints", "foreign"},
     {"errors", "routes"},
-    {"entrance", "registry", "sockets"},
+    {"entrance", "refusals", "registry", "sockets"},
     {"dispatch"},
     {"routing"},
     {"application"},

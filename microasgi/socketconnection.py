@@ -1,0 +1,200 @@
+"""One side of a websocket: its state, what comes in, what goes out, and how it ends.
+
+The law of this file: the state is the framework's own, since servers differ in what they let pass. Nothing is sent
+after a close or a disconnect, and nothing received after a disconnect.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from functools import partial
+from time import monotonic
+from typing import Final, NoReturn, TypeVar
+
+import anyio
+
+from microasgi.connection import HTTPConnection, StateT
+from microasgi.exceptions import WebSocketDisconnect
+from microasgi.intake import glance
+from microasgi.socketrules import WebSocketState, check_close, measure, payload_of, size_limit, speaks, state_after
+from microasgi.types import Message, Receive, Scope, Send
+
+__all__ = ["HEARING", "SocketConnection"]
+
+T = TypeVar("T")
+
+HEARING: Final = -(1 << 29)
+"""So many messages are as good as sent before one is that nobody would hear an answer to."""
+_NO_STATUS: Final = 1005
+_ABNORMAL: Final = 1006
+# A handler that only sends is told within so many seconds that the peer has left.
+_INTERVAL: Final = 3.0
+# To find that out, so many bytes of messages are put aside: some thousand short ones.
+_MOST_HELD: Final = 1024 * 1024
+_CONNECTING, _CONNECTED = WebSocketState.CONNECTING, WebSocketState.CONNECTED
+_CLOSED, _DISCONNECTED = WebSocketState.CLOSED, WebSocketState.DISCONNECTED
+
+
+class SocketConnection(HTTPConnection[StateT]):
+    """A websocket's scope with the state of its conversation."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "websocket":
+            raise ValueError(f"a WebSocket needs a websocket scope, this one is {scope['type']!r}")
+        self.scope = scope
+        self._receive = receive
+        self._send = send
+        self._now = _CONNECTING
+        self._connect_seen = False
+        self._short = -1  # characters of a message that need no counting; -1 until the limit has been looked up
+        self._unheard = 0  # messages sent since one was received, from HEARING on while one is waited for
+        self._aside: deque[Message] | None = None  # received by a look-out, or a place for it while that is at it
+        self._held = 0  # bytes in there
+        self._looking: anyio.Event | None = None
+        self._looked = 0.0
+        self._code, self._reason = _NO_STATUS, ""
+
+    @property
+    def socket_state(self) -> WebSocketState:
+        """Where the socket is in its life."""
+        return self._now
+
+    @property
+    def client_state(self) -> WebSocketState:
+        """What the peer has done: CONNECTING, CONNECTED or DISCONNECTED."""
+        if self._now is _DISCONNECTED:
+            return _DISCONNECTED
+        return _CONNECTED if self._connect_seen else _CONNECTING
+
+    @property
+    def application_state(self) -> WebSocketState:
+        """What this side has done or may do: CONNECTING, CONNECTED or DISCONNECTED."""
+        return self._now if self._now is _CONNECTED or self._now is _CONNECTING else _DISCONNECTED
+
+    async def close(self, code: int = 1000, reason: str | None = None) -> None:
+        """Close the socket (RFC 6455 section 7.4); before accept, refuse it with 403. Where it has ended, do nothing.
+
+        ValueError for a code outside of 1000-1003, 1007-1014, 3000-4999 or a reason above 123 bytes.
+        """
+        reason = reason or ""
+        check_close(code, reason)
+        if self._now is not _CONNECTED and self._now is not _CONNECTING:
+            return
+        try:
+            await self._change("close")
+            self._code, self._reason = code, reason
+            said = reason if reason and speaks(self.scope, (2, 3)) else ""
+            await self._deliver({"type": "websocket.close", "code": int(code), "reason": said})
+        except WebSocketDisconnect:
+            return  # the peer was faster
+
+    async def _change(self, call: str) -> None:
+        """Go to the state that this call leads to, once the handshake has come."""
+        if self._now is _CONNECTING and not self._connect_seen:
+            await self._await_connect()
+        self._now = self._check(call)
+
+    def _check(self, call: str) -> WebSocketState:
+        """Return the state after a call; raise where the call is not legal, or comes when the socket has ended."""
+        if self._now is _DISCONNECTED or (self._now is _CLOSED and call == "receive"):
+            raise WebSocketDisconnect(self._code, self._reason)
+        return state_after(call, self._now)
+
+    async def _await_connect(self) -> None:
+        message = await self._receive()
+        kind = message.get("type")
+        if kind == "websocket.disconnect":
+            raise self._leave(message)
+        if kind != "websocket.connect":
+            raise RuntimeError(f"the server sent {kind!r} before the handshake (ASGI WebSocket, Connect)")
+        self._connect_seen = True
+
+    async def _deliver(self, message: Message) -> None:
+        try:
+            await self._send(message)
+        except OSError:
+            raise self._lose() from None
+
+    def _leave(self, message: Message) -> WebSocketDisconnect:
+        """Note that the peer has left, and return the exception that says so."""
+        code = message.get("code")
+        self._now = _DISCONNECTED
+        self._code = _NO_STATUS if code is None else code
+        self._reason = message.get("reason") or ""
+        return WebSocketDisconnect(self._code, self._reason)
+
+    def _lose(self) -> WebSocketDisconnect:
+        """Note what the server has said by an OSError out of `send` (ASGI WebSocket 2.4)."""
+        return self._leave({"code": _ABNORMAL})
+
+    async def _hear(self) -> Message:
+        """Receive a message: one that was put aside, or else the server's next."""
+        if self._looking is not None and not self._aside:
+            await self._looking.wait()
+        self._check("receive")
+        if self._aside:
+            message = self._aside.popleft()
+            self._held -= _weight(message)
+            if not self._aside and self._looking is None:
+                self._aside = None
+            return message
+        self._unheard = HEARING
+        try:
+            return await self._receive()
+        finally:
+            self._unheard = 0
+
+    async def _sort_out(self, message: Message, wanted: type[T]) -> T:
+        """Return what a message holds, after all checks; raise where it is an end, and end where it is no good."""
+        if message.get("type") == "websocket.disconnect":
+            raise self._leave(message)
+        data = await self._check_payload(message)
+        if not isinstance(data, wanted):
+            await self._fail(1003, "text expected" if wanted is str else "bytes expected")
+        return data
+
+    async def _check_payload(self, message: Message) -> str | bytes:
+        data = payload_of(message)
+        limit = size_limit(self.scope)
+        self._short = limit // 4
+        if len(data) > self._short and measure(data) > limit:
+            await self._fail(1009, f"messages have at most {limit} bytes")
+        return data
+
+    async def _fail(self, code: int, reason: str) -> NoReturn:
+        """End the socket because of what the peer sent, and leave the handler as if the peer had left."""
+        await self.close(code, reason)
+        raise WebSocketDisconnect(code, reason)
+
+    async def _look_out(self) -> None:
+        """Raise if the peer has left: most servers take in silence what is sent to nobody, and tell who receives."""
+        now = monotonic()
+        if self._looking is not None or now - self._looked < _INTERVAL:
+            return
+        first, self._looked = not self._looked, now
+        if first:
+            return
+        aside = self._aside = self._aside or deque()
+        looking = self._looking = anyio.Event()
+        try:
+            await glance(partial(self._listen, aside))
+        finally:
+            self._looking = None
+            looking.set()
+            if not aside:
+                self._aside = None
+        self._check("send")
+
+    async def _listen(self, aside: deque[Message]) -> None:
+        while self._now is _CONNECTED and self._held < _MOST_HELD:
+            message = await self._receive()
+            if message.get("type") == "websocket.disconnect":
+                self._leave(message)
+            else:
+                aside.append(message)
+                self._held += _weight(message)
+
+
+def _weight(message: Message) -> int:
+    """Return about as many bytes as a message takes."""
+    return 500 + len(message.get("text") or message.get("bytes") or "")
