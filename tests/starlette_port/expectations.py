@@ -54,7 +54,6 @@ Starlette(routes=None, middleware=None)
 Router(None)
 BackgroundTasks(None)
 """,
-        "take None for routes, middleware and tasks",
     ),
     Expectation(
         "router-positional",
@@ -79,7 +78,6 @@ with client.websocket_connect("/") as session:
 CONNECTING, CONNECTED = WebSocketState.CONNECTING, WebSocketState.CONNECTED
 assert seen == [(CONNECTING, CONNECTING), (CONNECTED, CONNECTED), WebSocketState.DISCONNECTED]
 """,
-        "properties client_state and application_state over the one state",
     ),
     Expectation(
         "early-hints",
