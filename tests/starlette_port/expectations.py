@@ -114,7 +114,7 @@ class Latin(PlainTextResponse):
 
 assert Latin("é").body == "é".encode("latin-1")
 """,
-        "render text in the class' charset: the header says latin-1 and the body is UTF-8 now",
+        "Response.charset, readable in render() of a subclass, and text rendered in it",
     ),
     Expectation(
         "bad-json-is-a-value-error",
