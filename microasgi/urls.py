@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, NamedTuple
 from microasgi.exceptions import HTTPException
 from microasgi.types import Scope
 
-__all__ = ["URL", "URLParts", "URLPath", "parse_query", "quote_path", "quote_segment"]
+__all__ = ["URL", "URLParts", "URLPath", "parse_query", "quote_path"]
 
 _HEX = "0123456789abcdefABCDEF"
 _BYTES = {(high + low).encode(): bytes((int(high + low, 16),)) for high in _HEX for low in _HEX}
@@ -41,7 +41,6 @@ def _encoder(allowed: str) -> Callable[[str], str]:
 
 
 _word = _encoder(" ")
-_segment = _encoder("!$&'()*+,;=:@")
 _path = _encoder("!$&'()*+,;=:@/")
 _host = _encoder("!$&'()*+,;=:[]%")
 _userinfo = _encoder("!$&'()*+,;=%")
@@ -67,12 +66,12 @@ def parse_query(query: str, max_pairs: int = 1000, max_length: int = 65536) -> l
         raise HTTPException(400, f"The query string has more than {max_pairs} keys.")
     parts = query.replace("+", " ").split("&")
     pairs = [(name, value) for part in parts if part for name, _, value in [part.partition("=")]]
-    return [(_decoded(name), _decoded(value)) for name, value in pairs] if "%" in query else pairs
+    if "%" not in query:
+        return pairs
+    return [(_decoded(n) if "%" in n else n, _decoded(v) if "%" in v else v) for n, v in pairs]
 
 
 def _decoded(text: str) -> str:
-    if "%" not in text:
-        return text
     head, *pieces = text.encode("utf-8", "surrogatepass").split(b"%")
     data = [head]
     for piece in pieces:
@@ -88,11 +87,6 @@ def _form_encoded(pairs: Iterable[tuple[str, str]]) -> str:
 def quote_path(value: str) -> str:
     """Percent-encode a decoded path (RFC 3986 section 3.3); a leading "//" stays as it is."""
     return _path(value)
-
-
-def quote_segment(value: str) -> str:
-    """Percent-encode one decoded segment of a path, "/" too."""
-    return _segment(value)
 
 
 class URLParts(NamedTuple):

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from microasgi.exceptions import HTTPException
-from microasgi.urls import URL, URLPath, parse_query, quote_path, quote_segment
+from microasgi.urls import URL, URLPath, parse_query, quote_path
 
 FULL = "http://user:secret@example.org:8080/a/b?q=1&q=2#top"
 
@@ -117,17 +117,8 @@ def test_a_quoted_path_comes_back_and_has_no_other_part(path: str) -> None:
     assert quoted.count("/") == path.count("/")
 
 
-@given(plain_text)
-def test_a_quoted_segment_comes_back_and_is_one_segment(segment: str) -> None:
-    quoted = quote_segment(segment)
-    assert unquote(quoted) == segment
-    assert "/" not in quoted
-    assert quoted.replace("%2F", "/") == quote_path(segment)
-
-
 def test_what_a_segment_may_have_is_not_quoted() -> None:
     assert quote_path("/aZ09-._~!$&'()*+,;=:@/") == "/aZ09-._~!$&'()*+,;=:@/"
-    assert quote_segment("é/%") == "%C3%A9%2F%25"
 
 
 def test_a_lone_surrogate_never_leaves() -> None:
