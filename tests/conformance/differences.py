@@ -124,10 +124,6 @@ UNFIXED: dict[str, tuple[tuple[str, ...], str]] = {
         ("hypercorn", "granian", "daphne"),
         "nothing watches `receive` while a handler only sends, and these servers take what is sent in silence",
     ),
-    "handler that asks whether the client has left": (
-        (IN_PROCESS, *_SERVERS),
-        "Request.is_disconnected() is cancelled before it has looked",
-    ),
     "a broken stream, then a socket that raises": (
         ("daphne",),
         "an exception that reaches daphne after the start of a response ends its watch over all applications for good",

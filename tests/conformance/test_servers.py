@@ -33,7 +33,7 @@ def _require(server: Server) -> None:
 def _expect_failure_if_unfixed(request: pytest.FixtureRequest, server: Server, name: str) -> None:
     reason = unfixed_reason(server.name, name)
     if reason:
-        request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
+        request.applymarker(pytest.mark.xfail(reason=reason, strict=True, raises=AssertionError))
 
 
 def _started(server: Server, directory: Path, root_path: str) -> Iterator[Running]:
