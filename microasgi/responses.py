@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Final, Literal, TypeAlias, cast
 from urllib.parse import quote
 
 from microasgi.cookies import format_cookie
+from microasgi.exceptions import ConfigurationError
 from microasgi.headers import MutableHeaders, encode_header
 from microasgi.serialization import encode_json
 from microasgi.types import Receive, Scope, Send
@@ -73,11 +74,15 @@ class Response:
     """
 
     media_type: str | None = None
+    charset: ClassVar[str] = "utf-8"
+    """What text is rendered in, and what text types are labelled with. There is no other."""
     sends_itself: ClassVar[bool] = False
     """True for a class that overrides `__call__`: the dispatcher then calls it instead of sending `body`."""
     _headers: MutableHeaders | None = None
 
     def __init_subclass__(cls) -> None:
+        if cls.charset.lower() != "utf-8":
+            raise ConfigurationError(f"{cls.__name__}: text goes out in UTF-8; {cls.charset} has to come as bytes")
         cls.sends_itself = cls.__call__ is not Response.__call__
 
     def __init__(
@@ -94,8 +99,8 @@ class Response:
         else:
             self.media_type = media_type
         self._body = body = self.render(content)
-        if headers is None and status_code == 200 and media_type in _TYPES and len(body) < _PREPARED:
-            self.status_code = 200  # most responses are like this
+        if headers is None and status_code in _WITH_BODY and media_type in _TYPES and len(body) < _PREPARED:
+            self.status_code = status_code  # most responses are like this
             self.raw_headers = [PREPARED_LENGTHS[len(body)], _TYPES[media_type]]
         else:
             self._begin(status_code, headers, len(body))
