@@ -12,8 +12,8 @@ from microasgi.cookies import parse_cookies
 from microasgi.exceptions import NoMatchFound
 from microasgi.headers import Headers
 from microasgi.multidict import ImmutableMultiDict
-from microasgi.types import Scope
-from microasgi.urls import URL, URLPath, parse_query
+from microasgi.types import Receive, Scope
+from microasgi.urls import URL, URLPath, parse_query, quote_path
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
@@ -24,7 +24,7 @@ else:
 
     StateT = TypeVar("StateT")
 
-__all__ = ["Address", "HTTPConnection", "QueryParams", "State", "StateT", "query_text"]
+__all__ = ["Address", "HTTPConnection", "QueryParams", "State", "StateT", "query_text", "sole_host"]
 
 
 class Address(NamedTuple):
@@ -37,32 +37,45 @@ class Address(NamedTuple):
 class State:
     """Attributes over a dictionary: `state.database` is `state["database"]`.
 
-    What the lifespan yields and what it sets on `app.state` is there for every request; names that a request sets on
-    `request.state` are gone with it.
+    `request.state` begins as a shallow copy of what the lifespan yields; names that a request sets in it are gone
+    with the request. `app.state` is one for the application.
     """
 
+    __slots__ = ("_state",)
     _state: dict[str, Any]
 
     def __init__(self, state: dict[str, Any] | None = None) -> None:
-        super().__setattr__("_state", {} if state is None else state)
+        object.__setattr__(self, "_state", {} if state is None else state)
 
     def __setattr__(self, name: str, value: Any) -> None:
         self._state[name] = value
 
     def __getattr__(self, name: str) -> Any:
+        if name == "_state":
+            raise AttributeError(f"{type(self).__name__}.__init__ has to call State.__init__ first")
         try:
             return self._state[name]
         except KeyError:
-            raise AttributeError(f"the state has no {name!r}; it has: {', '.join(self._state) or 'nothing'}") from None
+            raise self._lacks(name) from None
 
     def __delattr__(self, name: str) -> None:
-        del self._state[name]
+        if self._state.pop(name, self) is self:
+            raise self._lacks(name)
+
+    def _lacks(self, name: str) -> AttributeError:
+        return AttributeError(f"the state has no {name!r}; it has: {', '.join(self._state) or 'nothing'}")
 
     def __getitem__(self, name: str) -> Any:
         return self._state[name]
 
     def __setitem__(self, name: str, value: Any) -> None:
         self._state[name] = value
+
+    def __delitem__(self, name: str) -> None:
+        del self._state[name]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (dict(self._state),)
 
     def __contains__(self, name: object) -> bool:
         return name in self._state
@@ -79,28 +92,45 @@ class QueryParams(ImmutableMultiDict[str, str]):
 
     place = "query"
 
-    def __init__(self, query: str | bytes | Mapping[str, Any] | Iterable[tuple[str, Any]] = "") -> None:
+    def __init__(
+        self, query: str | bytes | Mapping[str, Any] | Iterable[tuple[str, Any]] = "", /, **params: Any
+    ) -> None:
         if isinstance(query, bytes):
-            query = query.decode("latin-1")
-        if isinstance(query, str):
-            super().__init__(parse_query(query))
-            return
-        pairs = query.items() if isinstance(query, Mapping) else query
-        super().__init__([(str(name), str(value)) for name, value in pairs])
+            query = _as_ascii(query)
+        pairs = parse_query(query) if isinstance(query, str) else query
+        if params or not isinstance(query, str):
+            given: ImmutableMultiDict[str, Any] = ImmutableMultiDict(pairs, **params)
+            pairs = [(name, str(value)) for name, value in given.multi_items()]
+        super().__init__(pairs)
 
     def __str__(self) -> str:
         from urllib.parse import urlencode
 
-        return urlencode(self.multi_items())
+        return urlencode(self.multi_items(), errors="surrogatepass")
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self)!r})"
 
 
 def query_text(scope: Scope) -> str:
-    """Return the raw query string; the specification wants bytes, Django's test client gives text."""
-    query = scope.get("query_string", b"")
-    return query if isinstance(query, str) else query.decode("latin-1")
+    """Return the raw query string, in ASCII: other bytes, which some servers let through, are percent-encoded.
+
+    The specification wants bytes, Django's test client gives text.
+    """
+    query: bytes | str = scope.get("query_string") or b""
+    return _as_ascii(query) if isinstance(query, bytes) else _as_ascii(query.encode("utf-8", "surrogatepass"))
+
+
+def _as_ascii(query: bytes) -> str:
+    if query.isascii():
+        return query.decode()
+    return "".join([chr(byte) if byte < 128 else f"%{byte:02X}" for byte in query])
+
+
+def sole_host(scope: Scope) -> str:
+    """Return the Host header in lower case; nothing where there are several: none of them can be believed."""
+    hosts = [value for name, value in scope["headers"] if name == b"host"]
+    return hosts[0].decode("latin-1").lower() if len(hosts) == 1 else ""
 
 
 class HTTPConnection(Mapping[str, Any], Generic[StateT]):
@@ -118,7 +148,7 @@ class HTTPConnection(Mapping[str, Any], Generic[StateT]):
     _base_url: URL | None = None
     _state: Any = None
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: Scope, receive: Receive | None = None) -> None:
         if scope["type"] not in {"http", "websocket"}:
             raise ValueError(f"a connection needs an http or websocket scope, this one is {scope['type']!r}")
         self.scope = scope
@@ -132,8 +162,11 @@ class HTTPConnection(Mapping[str, Any], Generic[StateT]):
     def __len__(self) -> int:
         return len(self.scope)
 
-    __eq__ = object.__eq__
-    __hash__ = object.__hash__
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)
 
     @property
     def app(self) -> Any:
@@ -184,10 +217,8 @@ class HTTPConnection(Mapping[str, Any], Generic[StateT]):
     def base_url(self) -> URL:
         """The URL of the outermost application's root, with a slash at its end."""
         if self._base_url is None:
-            root = self.scope.get("app_root_path", self.scope.get("root_path", ""))
-            # `raw_path` spells another path: without it the URL is made of this one.
-            scope = {**self.scope, "path": f"{root.rstrip('/')}/", "query_string": b"", "raw_path": None}
-            self._base_url = URL(scope=scope)
+            root: str = self.scope.get("microasgi.root_path", self.scope.get("root_path", ""))
+            self._base_url = self.url.replace(path=f"{quote_path(root.rstrip('/'))}/", query="")
         return self._base_url
 
     @property
@@ -218,7 +249,8 @@ class HTTPConnection(Mapping[str, Any], Generic[StateT]):
             return self.scope[key]
         except KeyError:
             raise RuntimeError(
-                f"this connection has no {key!r}: add {middleware}, as in MicroASGI(middleware=[Middleware({middleware}, ...)])"
+                f"this connection has no {key!r}: add {middleware}, "
+                f"as in MicroASGI(middleware=[Middleware({middleware}, ...)])"
             ) from None
 
     def url_path_for(self, name: str, /, **path_params: Any) -> URLPath:
@@ -227,20 +259,27 @@ class HTTPConnection(Mapping[str, Any], Generic[StateT]):
         Raises NoMatchFound.
         """
         scope = self.scope
-        app = scope.get("router") or scope.get("app")
-        outermost = scope.get("microasgi.outermost", app)
-        if app is None:
-            raise RuntimeError("url_path_for needs a request that came through an application or a router")
+        here = self._here()
+        outermost = scope.get("microasgi.outermost", here)
         try:
-            path, root = app.url_path_for(name, **path_params), scope.get("root_path", "")
+            path, root = here.url_path_for(name, **path_params), scope.get("root_path", "")
         except NoMatchFound:
-            if outermost is app:
+            if outermost is here:
                 raise
-            path = outermost.url_path_for(name, **path_params)
-            root = scope.get("app_root_path", "")
-        return URLPath(root.rstrip("/") + path, protocol=path.protocol, host=path.host)
+            path, root = outermost.url_path_for(name, **path_params), scope.get("microasgi.root_path", "")
+        return URLPath(quote_path(root.rstrip("/")) + path, protocol=path.protocol, host=path.host)
+
+    def _here(self) -> Any:
+        """Return the innermost application or router."""
+        router, app = self.scope.get("router"), self.scope.get("app")
+        # Another framework around the application leaves a router of its own in the scope.
+        here = router if hasattr(router, "role") else app or router
+        if here is None:
+            raise RuntimeError("url_path_for needs a request that came through an application or a router")
+        return here
 
     def url_for(self, name: str, /, **path_params: Any) -> URL:
         """Return the absolute URL of the named route, on the host that this request was sent to."""
         path = self.url_path_for(name, **path_params)
-        return path.make_absolute_url(base_url=str(self.base_url.replace(path="/")))
+        host = self.base_url.replace(path="/")
+        return path.make_absolute_url(base_url=host) if host.netloc or path.host else URL(path)
