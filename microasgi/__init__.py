@@ -4,11 +4,13 @@ from microasgi.application import MicroASGI
 from microasgi.background import BackgroundTask, BackgroundTasks
 from microasgi.concurrency import run_in_threadpool
 from microasgi.connection import Address, HTTPConnection, QueryParams, State
+from microasgi.convertors import Convertor, register_url_convertor
 from microasgi.endpoints import CallNext, HTTPEndpoint, WebSocketEndpoint
 from microasgi.exceptions import (
     ClientDisconnect,
     ConfigurationError,
     HTTPException,
+    InvalidJSON,
     MissingField,
     MissingPackage,
     NoMatchFound,
@@ -19,7 +21,6 @@ from microasgi.exceptions import (
 )
 from microasgi.forms import FormData, UploadFile
 from microasgi.headers import Headers, MutableHeaders
-from microasgi.convertors import Convertor, register_url_convertor
 from microasgi.requests import Request
 from microasgi.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
 from microasgi.routing import Host, Mount, Route, Router, WebSocketRoute
@@ -44,6 +45,7 @@ __all__ = [
     "HTTPException",
     "Headers",
     "Host",
+    "InvalidJSON",
     "JSONResponse",
     "MicroASGI",
     "Middleware",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, TypeVar
 
@@ -22,8 +23,9 @@ class MicroASGI(Router):
 
     `middleware` is outermost first. `exception_handlers` maps statuses and exception classes to handlers of (request,
     error). `debug` shows tracebacks to the client. The limits hold for every route that has none of its own:
-    `max_body_size` and `max_message_size` (websockets) in bytes, `body_timeout` in seconds between two chunks, and
-    `allowed_origins`, as in "https://example.org", for websocket handshakes from other sites ("*": from all).
+    `max_body_size` (None: no limit) and `max_message_size` (websockets) in bytes, `body_timeout` in seconds between
+    two chunks, and `allowed_origins`, as in "https://example.org", for websocket handshakes from other sites ("*":
+    from all).
     """
 
     role: ClassVar[str] = "app"
@@ -33,11 +35,11 @@ class MicroASGI(Router):
         *,
         routes: Iterable[BaseRoute] | None = None,
         middleware: MiddlewareList | None = None,
-        exception_handlers: Mapping[HandlerKey, Callable[..., Any]] | None = None,
+        exception_handlers: Mapping[Any, Callable[[Any, Any], Any]] | None = None,
         lifespan: Callable[..., Any] | None = None,
         debug: bool = False,
         redirect_slashes: bool = True,
-        max_body_size: int = 16 * 1024 * 1024,
+        max_body_size: int | None = 16 * 1024 * 1024,
         body_timeout: float = 30.0,
         max_message_size: int = 1024 * 1024,
         allowed_origins: Iterable[str] = (),
@@ -45,7 +47,6 @@ class MicroASGI(Router):
         if isinstance(allowed_origins, str):
             raise ConfigurationError(f"allowed_origins is a list, write allowed_origins=[{allowed_origins!r}]")
         self.state = State()
-        self.max_body_size = max_body_size
         self.body_timeout = body_timeout
         self.max_message_size = max_message_size
         self.allowed_origins = tuple(allowed_origins)
@@ -54,6 +55,7 @@ class MicroASGI(Router):
             middleware=middleware,
             redirect_slashes=redirect_slashes,
             lifespan=lifespan,
+            max_body_size=sys.maxsize if max_body_size is None else max_body_size,
             errors=Errors(debug),
         )
         for key, handler in (exception_handlers or {}).items():

@@ -10,11 +10,10 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final, NamedTuple, TypeAlias
 from urllib.parse import quote
 
-from microasgi.connection import query_text
+from microasgi.connection import query_text, sole_host
 from microasgi.errors import Errors
 from microasgi.exceptions import HTTPException
 from microasgi.foreign import respond
-from microasgi.headers import find_header
 from microasgi.overlap import are_disjoint
 from microasgi.paths import Template
 from microasgi.refusals import Refusal
@@ -119,7 +118,7 @@ class Dispatch:
     def _call_by_path(self, request: Request[Any]) -> Awaitable[Any]:
         """Find the route and return what it awaits to answer. Hot: nothing here but the look-up."""
         scope = request.scope
-        path = scope["path"] if not scope.get("root_path") else local_path(scope)
+        path = (scope["path"] or "/") if not scope.get("root_path") else local_path(scope)
         table = self._tables.get(scope["method"], self._other)
         target = table.exact.get(path)
         if target is None:
@@ -141,7 +140,7 @@ class Dispatch:
         """Answer a websocket scope."""
         target = self._find_host(scope) if self._hosts else None
         if target is None:
-            path = scope["path"] if not scope.get("root_path") else local_path(scope)
+            path = (scope["path"] or "/") if not scope.get("root_path") else local_path(scope)
             found = _look_up(self._sockets, path)
             if found is None:
                 return self._fallback.app(scope, receive, send)
@@ -152,7 +151,7 @@ class Dispatch:
         return target.app(scope, receive, send)
 
     def _find_host(self, scope: Scope) -> Target | None:
-        host = (find_header(scope["headers"], b"host") or b"").decode("latin-1").lower()
+        host = sole_host(scope)
         name, _, port = host.rpartition(":")
         for route, target in self._hosts:
             params = route.match(host, name if port.isdigit() else host)
@@ -209,7 +208,7 @@ class Dispatch:
     def _miss(self, request: Request[Any]) -> Awaitable[Any]:
         """Answer a path that its method's table does not know: 405 or OPTIONS, a redirect, or 404."""
         scope = request.scope
-        path = scope["path"] if not scope.get("root_path") else local_path(scope)
+        path = (scope["path"] or "/") if not scope.get("root_path") else local_path(scope)
         if not self._prepared and _look_up(self._every, path) is not None:
             return self._refusal(self._allow(path)).call(request)
         if self._redirect_slashes and (self._slashes or path.endswith("/")) and scope["method"] in {"GET", "HEAD"}:

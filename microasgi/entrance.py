@@ -81,14 +81,14 @@ class Entrance:
         """Deal with an error while sending; False if it has to end the connection, because something was sent."""
         if isinstance(response, AppResponse):
             if response.started:
-                return False  # the application that failed has the word on its own error
+                return _cannot_cut(request.scope)  # the application that failed has the word on its own error
             answer = await self.errors.respond(request, error)
             await answer(request.scope, request.receive, request.send_message)
             return True
         if isinstance(error, ClientDisconnect) or (isinstance(error, OSError) and not _streams(response)):
             return True  # a server may say by an OSError out of `send` that the client has left (ASGI HTTP 2.4)
         report(request, error)
-        return False
+        return _cannot_cut(request.scope)
 
     async def _go_round(self, detour: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         """Let an ASGI middleware, or what has to be done first, answer; if it fails before it has, answer for it."""
@@ -112,6 +112,11 @@ class Entrance:
         return None
 
 
+def _cannot_cut(scope: Scope) -> bool:
+    """Tell whether an error would not end the connection: Daphne, the one without a `spec_version`, is harmed by it."""
+    return "spec_version" not in scope["asgi"]
+
+
 def _streams(response: Response | None) -> bool:
     return response is not None and response.sends_itself
 
@@ -123,7 +128,7 @@ def with_root_path(scope: Scope) -> Scope:
     """
     root: str = scope["root_path"].rstrip("/")
     path: str = scope["path"]
-    if "app_root_path" in scope or path == root or path.startswith(f"{root}/"):
+    if "microasgi.root_path" in scope or path == root or path.startswith(f"{root}/"):
         return scope
     raw = scope.get("raw_path")
     return {**scope, "path": root + path, "raw_path": raw and quote(root).encode() + raw}

@@ -18,7 +18,7 @@ from typing import Any, Final, TypeAlias, cast
 from microasgi.concurrency import run_in_threadpool
 from microasgi.connection import HTTPConnection
 from microasgi.endpoints import as_response
-from microasgi.exceptions import ClientDisconnect, ConfigurationError, HTTPException
+from microasgi.exceptions import ClientDisconnect, ConfigurationError, HTTPException, WebSocketException
 from microasgi.foreign import AppResponse
 from microasgi.headers import find_header, prefers_json
 from microasgi.requests import Request
@@ -81,7 +81,7 @@ class Errors:
         for base in kind.__mro__[: kind.__mro__.index(Exception)]:
             if base in self._handlers:
                 return self._handlers[base], True
-        if issubclass(kind, (HTTPException, ClientDisconnect)):
+        if issubclass(kind, (HTTPException, WebSocketException, ClientDisconnect)):
             return None, True
         # What nobody expected: the handler for 500, or for Exception, answers it, and the log has it.
         return self._handlers.get(500) or self._handlers.get(Exception), False

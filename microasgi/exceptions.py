@@ -4,6 +4,7 @@
 
     Exception
     ├── HTTPException              answers the request with a status
+    │   ├── InvalidJSON            also a ValueError; 400: the body is no JSON, and where it is broken
     │   └── MissingField           also a KeyError; 400: the query or the form lacks what the handler reads
     ├── WebSocketException         closes the socket with a code
     ├── WebSocketDisconnect        the peer has left the socket
@@ -24,6 +25,7 @@ __all__ = [
     "ClientDisconnect",
     "ConfigurationError",
     "HTTPException",
+    "InvalidJSON",
     "MissingField",
     "MissingPackage",
     "NoMatchFound",
@@ -52,6 +54,13 @@ class HTTPException(Exception):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(status_code={self.status_code!r}, detail={self.detail!r})"
+
+
+class InvalidJSON(HTTPException, ValueError):
+    """The body is no JSON: 400, and the text says where it is broken."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(400, detail)
 
 
 class MissingField(HTTPException, KeyError):

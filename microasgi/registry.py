@@ -52,6 +52,8 @@ class SocketOptions(SocketLimits, total=False):
 class Registry:
     """An ordered list of routes. Decorators return the function as it is."""
 
+    max_body_size: int | None = None
+
     def __init__(self, routes: Iterable[BaseRoute] = (), middleware: MiddlewareList = ()) -> None:
         self._routes: list[BaseRoute] = []
         self._taken: dict[tuple[Any, ...], BaseRoute] = {}
@@ -155,7 +157,7 @@ class Registry:
                     f"{route.where}: {route!r} cannot be included, add it to the application itself"
                 )
             if isinstance(route, (Route, Mount)):
-                self._add(route.under(prefix, stack))
+                self._add(route.under(prefix, stack, router.max_body_size))
 
     def url_path_for(self, name: str, /, **path_params: Any) -> URLPath:
         """Return the path of the route with this name and exactly these parameters; NoMatchFound if there is none.
@@ -183,7 +185,7 @@ class Registry:
         if not isinstance(route, (Route, Mount)):
             raise ConfigurationError(f"routes are Route, WebSocketRoute, Mount or Host objects, not {route!r}")
         if isinstance(route, Mount) and route.pending is not None:
-            route.app, route.pending = self._make_router(route.pending), None
+            route.app, route.pending = self._make_router(route.pending, route.max_body_size), None
         for key in _claims(route):
             other = self._taken.setdefault(key, route)
             if other is not route:
@@ -194,7 +196,7 @@ class Registry:
         self._routes.append(route)
         self._routes_changed()
 
-    def _make_router(self, routes: Iterable[BaseRoute]) -> ASGIApp:
+    def _make_router(self, routes: Iterable[BaseRoute], max_body_size: int | None) -> ASGIApp:
         """Hook: return the application for a mount that was given routes."""
         raise NotImplementedError
 

@@ -10,7 +10,7 @@ import anyio
 
 from microasgi.body import Body, Chunks, Replay, shared_body
 from microasgi.connection import HTTPConnection, StateT
-from microasgi.forms import FormData, FormLimits, Part, iter_parts, parse_form
+from microasgi.forms import FormData, FormLimits, Part, UploadFile, iter_parts, parse_form
 from microasgi.headers import encode_header
 from microasgi.serialization import decode_json
 from microasgi.types import Message, Receive, Scope, Send
@@ -18,6 +18,7 @@ from microasgi.types import Message, Receive, Scope, Send
 __all__ = ["FormContext", "Request"]
 
 _DEFAULT_BODY_SIZE: Final = 16 * 1024 * 1024
+_DEFAULT_LIMITS: Final = FormLimits()
 _DEFAULT_TIMEOUT: Final = 30.0
 _FORM_KEY: Final = "microasgi.form"
 
@@ -105,14 +106,13 @@ class Request(HTTPConnection[StateT]):
         Limits: 100 files, 1,000 fields, 1 MiB for a field, 2 MiB for all fields together; above them HTTPException
         413, for a malformed form 400. Files above 1 MiB are spooled to disk and closed when the request ends.
         """
-        limits = FormLimits()
         given = {"max_files": max_files, "max_fields": max_fields, "max_field_size": max_part_size}
         changed = {name: value for name, value in given.items() if value is not None}
-        if changed:
-            if max_part_size is not None:
-                changed["max_form_memory"] = max(limits.max_form_memory, max_part_size)
-            limits = FormLimits(**changed)
-        return FormContext(self, limits)
+        if not changed:
+            return FormContext(self, _DEFAULT_LIMITS)
+        if max_part_size is not None:
+            changed["max_form_memory"] = max(_DEFAULT_LIMITS.max_form_memory, max_part_size)
+        return FormContext(self, FormLimits(**changed))
 
     async def read_form(self, limits: FormLimits) -> FormData:
         """Parse the body as a form under these limits, once; `form()` is the short way."""
@@ -122,13 +122,14 @@ class Request(HTTPConnection[StateT]):
         if form is None:
             form = await parse_form(self.headers.get("content-type", ""), self.stream(), limits)
             self.scope[_FORM_KEY] = form
-            self.on_close(self._close_form)
+            if any(isinstance(value, UploadFile) for value in form.values()):
+                self.on_close(self._close_form)
         self._form = form
         return form
 
     def parts(self, limits: FormLimits | None = None) -> AsyncIterator[Part]:
         """Iterate over a multipart form's parts while they arrive; nothing is kept. Raises as `form` does, or 415."""
-        return iter_parts(self.headers.get("content-type", ""), self.stream(), limits or FormLimits())
+        return iter_parts(self.headers.get("content-type", ""), self.stream(), limits or _DEFAULT_LIMITS)
 
     def on_close(self, clean_up: Callable[[], Awaitable[None]]) -> None:
         """Call this when the request has been answered and its background tasks are done."""
@@ -165,19 +166,12 @@ class Request(HTTPConnection[StateT]):
 
     def _limits(self) -> tuple[int, float]:
         # Looked up at each reading: a middleware may read before the route is known.
-        route = self.scope.get("route")
         size, seconds = self.max_body_size, self.body_timeout
-        if size is None:
-            size = getattr(route, "max_body_size", None)
-        if seconds is None:
-            seconds = getattr(route, "body_timeout", None)
-        if size is None or seconds is None:
-            app = self.scope.get("app")
-            if size is None:
-                size = getattr(app, "max_body_size", _DEFAULT_BODY_SIZE)
-            if seconds is None:
-                seconds = getattr(app, "body_timeout", _DEFAULT_TIMEOUT)
-        return size, seconds
+        for key in ("route", "router", "app"):
+            holder = self.scope.get(key)
+            size = getattr(holder, "max_body_size", None) if size is None else size
+            seconds = getattr(holder, "body_timeout", None) if seconds is None else seconds
+        return _DEFAULT_BODY_SIZE if size is None else size, _DEFAULT_TIMEOUT if seconds is None else seconds
 
     async def _close_form(self) -> None:
         if self._form is not None:

@@ -92,12 +92,13 @@ class Route(BaseRoute):
     def _call_app(self, connection: Any) -> Awaitable[Any]:
         return _promise(cast(ASGIApp, self.app), connection, connection.scope)
 
-    def under(self, prefix: str, middleware: Sequence[Middleware]) -> Route:
-        """Return the same route below a prefix, with middleware around it."""
+    def under(self, prefix: str, middleware: Sequence[Middleware], max_body_size: int | None) -> Route:
+        """Return the same route below a prefix, with middleware around it, and this limit if it has none."""
         route = object.__new__(type(self))
         route.__dict__.update(self.__dict__)
         route.template = Template(prefix + self.path)
         route.middleware = [*middleware, *self.middleware]
+        route.max_body_size = max_body_size if self.max_body_size is None else self.max_body_size
         return route
 
     def url_path_for(self, name: str, /, **path_params: Any) -> URLPath:
@@ -149,8 +150,11 @@ class Mount(BaseRoute):
         name: str | None = None,
         *,
         middleware: MiddlewareList | None = None,
+        max_body_size: int | None = None,
     ) -> None:
         self.where = whereabouts()
+        if app is not None and max_body_size is not None:
+            raise ConfigurationError(f"{self.where}: max_body_size is for mounted routes, give it to {app!r} itself")
         if (app is None) == (routes is None):
             raise ConfigurationError(f"{self.where}: a mount takes an ASGI application or routes, one of the two")
         path = path.rstrip("/")
@@ -160,8 +164,8 @@ class Mount(BaseRoute):
         if self.template.tail is not None:
             raise ConfigurationError(f"{self.where}: a mount's path cannot hold a `path` parameter: {path!r}")
         self.app: ASGIApp = _not_added if app is None else app
-        # Routes wait here for the application or router that makes a router of them.
-        self.pending = None if routes is None else list(routes)
+        self.pending = None if routes is None else list(routes)  # until a router is made of them
+        self.max_body_size = max_body_size
         self.name = name or ""
         self.middleware = as_middleware(middleware or ())
         # The two templates that stand for the mount in the table; the tail's name is not one that a user can take.
@@ -184,7 +188,7 @@ class Mount(BaseRoute):
             **scope,
             "path_params": params,
             "root_path": inner,
-            "app_root_path": scope.get("app_root_path", root),
+            "microasgi.root_path": scope.get("microasgi.root_path", root),
             "microasgi.outermost": outermost,
         }
         child.pop("router", None)
@@ -199,7 +203,7 @@ class Mount(BaseRoute):
         """Run the application for a scope of this mount."""
         await self.app(self.child_scope(scope), receive, send)
 
-    def under(self, prefix: str, middleware: Sequence[Middleware]) -> Mount:
+    def under(self, prefix: str, middleware: Sequence[Middleware], _: int | None) -> Mount:
         """Return the same mount below a prefix, with middleware around it."""
         return self._again(prefix + self.path, [*middleware, *self.middleware])
 

@@ -40,7 +40,8 @@ _GRACE = 10.0  # seconds that app.tasks are given at shutdown
 class Router(Registry, Entrance):
     """Routes to be included in an application, mounted in one, or served as they are.
 
-    `default` answers what no route does, in place of 404 and 405; `lifespan` is an async context manager factory.
+    `default` answers what no route does, in place of 404 and 405; `lifespan` is an async context manager factory;
+    `max_body_size`, in bytes, is for its routes that have none of their own.
     """
 
     role: ClassVar[str] = "router"
@@ -53,9 +54,11 @@ class Router(Registry, Entrance):
         lifespan: Callable[..., Any] | None = None,
         *,
         middleware: MiddlewareList | None = None,
+        max_body_size: int | None = None,
         errors: Errors | None = None,
     ) -> None:
         self.errors = errors or Errors(delegate=True)
+        self.max_body_size = max_body_size
         self.redirect_slashes = redirect_slashes
         self.default = default
         self.tasks = Tasks()
@@ -128,8 +131,8 @@ class Router(Registry, Entrance):
     def _routes_changed(self) -> None:
         self._detour = self._begin
 
-    def _make_router(self, routes: Iterable[BaseRoute]) -> ASGIApp:
-        return Router(routes, redirect_slashes=self.redirect_slashes)
+    def _make_router(self, routes: Iterable[BaseRoute], max_body_size: int | None) -> ASGIApp:
+        return Router(routes, self.redirect_slashes, max_body_size=max_body_size)
 
     async def _begin(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the first scope: build, see to it that the lifespan runs, and stand aside."""

@@ -11,7 +11,7 @@ import json.encoder
 from collections.abc import Mapping, Set
 from typing import Any, Final, cast
 
-from microasgi.exceptions import HTTPException
+from microasgi.exceptions import InvalidJSON
 
 __all__ = ["decode_json", "encode_json"]
 
@@ -81,7 +81,7 @@ _scan: Any = cast(Any, _decoder).scan_once
 
 
 def decode_json(data: bytes) -> Any:
-    """Return the value of a JSON text in UTF-8; HTTPException 400 that says where it is broken."""
+    """Return the value of a JSON text in UTF-8; InvalidJSON (400) that says where it is broken."""
     try:
         text = data.decode()
         try:
@@ -99,4 +99,4 @@ def decode_json(data: bytes) -> Any:
         detail = "invalid JSON: nested too deeply"
     except ValueError as error:
         detail = f"invalid JSON: {str(error).partition(';')[0]}"
-    raise HTTPException(400, detail) from None
+    raise InvalidJSON(detail) from None

@@ -84,9 +84,20 @@ class SocketConnection(HTTPConnection[StateT]):
             await self._change("close")
             self._code, self._reason = code, reason
             said = reason if reason and speaks(self.scope, (2, 3)) else ""
-            await self._deliver({"type": "websocket.close", "code": int(code), "reason": said})
+            await self._send_close(int(code), said)
         except WebSocketDisconnect:
             return  # the peer was faster
+
+    async def _send_close(self, code: int, reason: str) -> None:
+        try:
+            await self._deliver({"type": "websocket.close", "code": code, "reason": reason})
+        except WebSocketDisconnect:
+            raise
+        except Exception:
+            if code == 1000 or code >= 3000:
+                raise
+            # Daphne refuses every other code by an error and leaves the socket open: say it in the private range.
+            await self._deliver({"type": "websocket.close", "code": code + 3000, "reason": reason})
 
     async def _change(self, call: str) -> None:
         """Go to the state that this call leads to, once the handshake has come."""

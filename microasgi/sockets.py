@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
+from microasgi.connection import sole_host
 from microasgi.endpoints import as_response
 from microasgi.errors import Errors, problem, report
 from microasgi.exceptions import HTTPException, WebSocketDisconnect, WebSocketException
@@ -41,7 +42,7 @@ def socket_app(
             # What two tasks of a group raise when the peer leaves is one normal end.
             if not isinstance(error, ExceptionGroup) or error.split(WebSocketDisconnect)[1] is not None:
                 await _end_by_error(websocket, error, errors.of(scope))
-        await _end(websocket, 1000)
+        await websocket.close(1000)
 
     return run
 
@@ -58,7 +59,7 @@ def _may_open(scope: Scope, origin: str, allowed: frozenset[str] | None) -> bool
     if origin in allowed or "*" in allowed:
         return True
     scheme, separator, authority = origin.lower().partition("://")
-    host = (find_header(scope["headers"], b"host") or b"").decode("latin-1").lower()
+    host = sole_host(scope)
     if not separator or not host:
         return False
     # The scheme is the browser's; behind a proxy that ends TLS the server does not know it.
@@ -66,8 +67,6 @@ def _may_open(scope: Scope, origin: str, allowed: frozenset[str] | None) -> bool
 
 
 async def _end_by_error(websocket: WebSocket[Any], error: Exception, errors: Errors) -> None:
-    if isinstance(error, OSError) and not await _end(websocket, 1011):
-        return  # it was the server, saying that the peer has left (ASGI WebSocket 2.4); it says so again
     handler, expected = errors.find(error)
     if handler is not None:
         try:
@@ -81,21 +80,12 @@ async def _end_by_error(websocket: WebSocket[Any], error: Exception, errors: Err
     if isinstance(error, WebSocketDisconnect):
         return
     if isinstance(error, WebSocketException):
-        await _end(websocket, error.code, error.reason)
+        await websocket.close(error.code, error.reason)
     elif not isinstance(error, HTTPException):
         if not expected:
             report(websocket, error)
-        await _end(websocket, 1011)
+        await websocket.close(1011)
     elif websocket.socket_state is WebSocketState.CONNECTING:
         await websocket.send_denial_response(problem(websocket, error.status_code, error.detail, error.headers))
     else:
-        await _end(websocket, 1008 if error.status_code < 500 else 1011)
-
-
-async def _end(websocket: WebSocket[Any], code: int, reason: str = "") -> bool:
-    """Close the socket if it is open; False if the peer was faster."""
-    try:
-        await websocket.close(code, reason)
-    except (OSError, WebSocketDisconnect):
-        return False
-    return True
+        await websocket.close(1008 if error.status_code < 500 else 1011)

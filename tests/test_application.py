@@ -1239,7 +1239,7 @@ def test_a_bare_registry_has_no_lifespan_and_makes_no_routers() -> None:
 
 
 async def test_a_parent_that_leaves_the_root_path_out_of_the_path_is_understood() -> None:
-    answer = await request(returning("ok"), path="/", root_path="/x", app_root_path="")
+    answer = await request(returning("ok"), path="/", root_path="/x", **{"microasgi.root_path": ""})
     assert answer.body == b"ok"
 
 

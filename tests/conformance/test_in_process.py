@@ -64,9 +64,6 @@ async def test_below_a_root_path_the_client_sees_what_it_must(
     assert judge({**expected, "unexpected": [], "log": None}, facts) == []
 
 
-@pytest.mark.xfail(
-    reason="the table is asked for the empty path before it is made `/`", strict=True, raises=AssertionError
-)
 @pytest.mark.anyio
 async def test_an_empty_path_is_the_root(started: tuple[ASGIApp, dict[str, Any]]) -> None:
     app, state = started
