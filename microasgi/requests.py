@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Any, Final, cast
 
 import anyio
@@ -123,7 +124,7 @@ class Request(HTTPConnection[StateT]):
             form = await parse_form(self.headers.get("content-type", ""), self.stream(), limits)
             self.scope[_FORM_KEY] = form
             if any(isinstance(value, UploadFile) for value in form.values()):
-                self.on_close(self._close_form)
+                self.on_close(partial(_close_shielded, form))
         self._form = form
         return form
 
@@ -149,7 +150,7 @@ class Request(HTTPConnection[StateT]):
     def until_disconnect(self) -> Coroutine[Any, Any, Message]:
         """Wait until the client has left and return that message; chunks of the body are kept for their reader.
 
-        Nobody's body is given up 30 seconds after 1 MiB of it has come.
+        A body that nobody begins to read is given up when 1 MiB of it has been kept for 30 seconds.
         """
         return self._intake().until_disconnect()
 
@@ -167,16 +168,18 @@ class Request(HTTPConnection[StateT]):
     def _limits(self) -> tuple[int, float]:
         # Looked up at each reading: a middleware may read before the route is known.
         size, seconds = self.max_body_size, self.body_timeout
+        if size is None:
+            size = getattr(self.scope.get("route"), "max_body_size", None) or self.scope.get("microasgi.max_body_size")
         for key in ("route", "router", "app"):
             holder = self.scope.get(key)
             size = getattr(holder, "max_body_size", None) if size is None else size
             seconds = getattr(holder, "body_timeout", None) if seconds is None else seconds
         return _DEFAULT_BODY_SIZE if size is None else size, _DEFAULT_TIMEOUT if seconds is None else seconds
 
-    async def _close_form(self) -> None:
-        if self._form is not None:
-            with anyio.CancelScope(shield=True):  # the files of a request that is being cancelled are deleted too
-                await self._form.close()
+
+async def _close_shielded(form: FormData) -> None:
+    with anyio.CancelScope(shield=True):  # the files of a request that is being cancelled are deleted too
+        await form.close()
 
 
 class FormContext:
