@@ -185,7 +185,7 @@ class Registry:
         if not isinstance(route, (Route, Mount)):
             raise ConfigurationError(f"routes are Route, WebSocketRoute, Mount or Host objects, not {route!r}")
         if isinstance(route, Mount) and route.pending is not None:
-            route.app, route.pending = self._make_router(route.pending, route.max_body_size), None
+            route.app, route.pending = self._make_router(route.pending), None
         for key in _claims(route):
             other = self._taken.setdefault(key, route)
             if other is not route:
@@ -196,7 +196,7 @@ class Registry:
         self._routes.append(route)
         self._routes_changed()
 
-    def _make_router(self, routes: Iterable[BaseRoute], max_body_size: int | None) -> ASGIApp:
+    def _make_router(self, routes: Iterable[BaseRoute]) -> ASGIApp:
         """Hook: return the application for a mount that was given routes."""
         raise NotImplementedError
 

@@ -169,7 +169,9 @@ class Request(HTTPConnection[StateT]):
         # Looked up at each reading: a middleware may read before the route is known.
         size, seconds = self.max_body_size, self.body_timeout
         if size is None:
-            size = getattr(self.scope.get("route"), "max_body_size", None) or self.scope.get("microasgi.max_body_size")
+            size = getattr(self.scope.get("route"), "max_body_size", None)
+        if size is None:
+            size = self.scope.get("microasgi.max_body_size")
         for key in ("route", "router", "app"):
             holder = self.scope.get(key)
             size = getattr(holder, "max_body_size", None) if size is None else size

@@ -139,7 +139,7 @@ class Mount(BaseRoute):
     """An ASGI application, or a list of routes, that answers everything at and below a path, http and websocket.
 
     The application sees the whole path, with the part that belongs to the mount in `root_path` (ASGI HTTP). Its
-    lifespan runs inside the parent's.
+    lifespan runs inside the parent's. `max_body_size`, in bytes, is for routes below that have none.
     """
 
     def __init__(
@@ -153,8 +153,6 @@ class Mount(BaseRoute):
         max_body_size: int | None = None,
     ) -> None:
         self.where = whereabouts()
-        if app is not None and max_body_size is not None:
-            raise ConfigurationError(f"{self.where}: max_body_size is for mounted routes, give it to {app!r} itself")
         if (app is None) == (routes is None):
             raise ConfigurationError(f"{self.where}: a mount takes an ASGI application or routes, one of the two")
         path = path.rstrip("/")
@@ -191,6 +189,8 @@ class Mount(BaseRoute):
             "microasgi.root_path": scope.get("microasgi.root_path", root),
             "microasgi.outermost": outermost,
         }
+        if self.max_body_size is not None:
+            child["microasgi.max_body_size"] = self.max_body_size
         child.pop("router", None)
         child.pop("route", None)
         return child
@@ -203,12 +203,11 @@ class Mount(BaseRoute):
         """Run the application for a scope of this mount."""
         await self.app(self.child_scope(scope), receive, send)
 
-    def under(self, prefix: str, middleware: Sequence[Middleware], _: int | None) -> Mount:
-        """Return the same mount below a prefix, with middleware around it."""
-        return self._again(prefix + self.path, [*middleware, *self.middleware])
-
-    def _again(self, path: str, middleware: list[Middleware]) -> Mount:
-        mount = Mount(path, self.app, name=self.name, middleware=middleware)
+    def under(self, prefix: str, middleware: Sequence[Middleware], max_body_size: int | None) -> Mount:
+        """Return the same mount below a prefix, with middleware around it, and this limit if it has none."""
+        limit = max_body_size if self.max_body_size is None else self.max_body_size
+        mount = Mount(prefix + self.path, self.app, name=self.name, max_body_size=limit)
+        mount.middleware = [*middleware, *self.middleware]
         mount.where = self.where
         return mount
 

@@ -131,8 +131,8 @@ class Router(Registry, Entrance):
     def _routes_changed(self) -> None:
         self._detour = self._begin
 
-    def _make_router(self, routes: Iterable[BaseRoute], max_body_size: int | None) -> ASGIApp:
-        return Router(routes, self.redirect_slashes, max_body_size=max_body_size)
+    def _make_router(self, routes: Iterable[BaseRoute]) -> ASGIApp:
+        return Router(routes, self.redirect_slashes)
 
     async def _begin(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer the first scope: build, see to it that the lifespan runs, and stand aside."""

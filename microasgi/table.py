@@ -21,6 +21,8 @@ T = TypeVar("T")
 Key: TypeAlias = Callable[[list[str]], Any]
 # From the path's segments to the parameters' values by name, or NO_MATCH.
 Read: TypeAlias = Callable[[list[str]], Any]
+# The parts of a shape, as a look-up needs them: key, what has it, and where its tail begins.
+Fitting: TypeAlias = tuple[Key, Callable[[Any, tuple[()]], Iterable[tuple[Read, T]]], int | None]
 
 
 class _Shape(Generic[T]):
@@ -34,6 +36,10 @@ class _Shape(Generic[T]):
         self.tail_from = None if template.tail is None else len(template.segments)
         self.leaves: dict[Any, list[tuple[Read, T]]] = {}
 
+    def add(self, template: Template, target: T) -> None:
+        key = self.key([part if isinstance(part, str) else "" for part in template.segments])
+        self.leaves.setdefault(key, []).append((_read_all(template.readers), target))
+
 
 class Table(Generic[T]):
     """Templates and their targets, arranged for look-up.
@@ -42,44 +48,32 @@ class Table(Generic[T]):
     templates the first one counts.
     """
 
-    __slots__ = ("_last", "_shapes", "exact")
+    __slots__ = ("_last", "_longer", "_shapes", "exact")
 
     def __init__(self, entries: Iterable[tuple[Template, T]]) -> None:
         self.exact: dict[str, T] = {}
         # By what stands before the last slash: templates whose only parameters are in the last segment. Nothing with
         # parameters comes before these.
         self._last: dict[str, list[tuple[Reader, str | None, T]]] = {}
-        # By the number of slashes in the path; the last entry is for all greater numbers.
-        self._shapes: list[list[_Shape[T]]] = [[]]
-        others: list[tuple[Template, T]] = []
-        last: list[tuple[Template, T]] = []
-        for template, target in entries:
-            if not template.parameters:
-                self.exact.setdefault(template.text, target)
-            elif template.tail is None and not any(template.rank[:-1]):
-                last.append((template, target))
-            else:
-                others.append((template, target))
-        for template, target in sorted(last, key=_precedence):
-            head = template.text.rpartition("/")[0]
-            _, read, name = template.readers[0]
-            self._last.setdefault(head, []).append((read, name, target))
-        if others:
-            self._arrange(others)
-
-    def _arrange(self, entries: list[tuple[Template, T]]) -> None:
         shapes: dict[tuple[int, ...], _Shape[T]] = {}
-        for template, target in sorted(entries, key=_precedence):
+        with_parameters: list[tuple[Template, T]] = []
+        for template, target in entries:
+            if template.parameters:
+                with_parameters.append((template, target))
+            else:
+                self.exact.setdefault(template.text, target)
+        for template, target in sorted(with_parameters, key=_precedence):
+            if template.tail is None and not any(template.rank[:-1]):
+                _, read, name = template.readers[0]
+                self._last.setdefault(template.text.rpartition("/")[0], []).append((read, name, target))
+                continue
             shape = shapes.get(template.rank)
             if shape is None:
                 shape = shapes[template.rank] = _Shape(template)
-            key = shape.key([part if isinstance(part, str) else "" for part in template.segments])
-            shape.leaves.setdefault(key, []).append((_read_all(template.readers), target))
-        self._shapes = [[] for _ in range(max(map(len, shapes)) + 1)]
-        for rank, shape in shapes.items():
-            for slashes, fitting in enumerate(self._shapes):
-                if slashes == len(rank) - 1 or (shape.tail_from is not None and slashes >= len(rank)):
-                    fitting.append(shape)
+            shape.add(template, target)
+        # By the number of slashes in the path, and for any greater number.
+        self._longer = _fitting(shapes, None)
+        self._shapes = {slashes: _fitting(shapes, slashes) for slashes in range(max(map(len, shapes), default=0))}
 
     def find(self, path: str) -> tuple[T, dict[str, Any]] | None:
         """Return the target and the parameters' values by name, or None. Look the path up in `exact` first."""
@@ -90,22 +84,26 @@ class Table(Generic[T]):
             value = read(last)
             if value is not NO_MATCH:
                 return target, (value if name is None else {name: value})
-        shapes = self._shapes[min(path.count("/"), len(self._shapes) - 1)]
-        return _search(shapes, path) if shapes else None
+        shapes = self._shapes.get(path.count("/"), self._longer)
+        if not shapes:
+            return None
+        segments = path.split("/")
+        for key, leaves_of, tail_from in shapes:
+            parts = segments if tail_from is None else path.split("/", tail_from)
+            for read_all, target in leaves_of(key(parts), ()):
+                values = read_all(parts)
+                if values is not NO_MATCH:
+                    return target, values
+        return None
 
 
-def _search(shapes: list[_Shape[T]], path: str) -> tuple[T, dict[str, Any]] | None:
-    segments = path.split("/")
-    for shape in shapes:
-        leaves = shape.leaves.get(shape.key(segments))
-        if leaves is None:
-            continue
-        parts = segments if shape.tail_from is None else path.split("/", shape.tail_from)
-        for read, target in leaves:
-            values = read(parts)
-            if values is not NO_MATCH:
-                return target, values
-    return None
+def _fitting(shapes: dict[tuple[int, ...], _Shape[T]], slashes: int | None) -> list[Fitting[T]]:
+    """Return the shapes that a path with so many slashes may have, in order (None: more than any of them)."""
+    return [
+        (shape.key, shape.leaves.get, shape.tail_from)
+        for rank, shape in shapes.items()
+        if slashes == len(rank) - 1 or (shape.tail_from is not None and (slashes is None or slashes >= len(rank)))
+    ]
 
 
 def _precedence(entry: tuple[Template, Any]) -> tuple[tuple[int, ...], tuple[str, ...]]:

@@ -1256,3 +1256,36 @@ async def test_a_field_that_the_client_left_out_is_400_and_says_which() -> None:
     form = [(b"content-type", b"application/x-www-form-urlencoded")]
     answer = await request(app, "POST", "/", body=b"text=x", headers=form)
     assert (answer.status, answer.body) == (400, b"the query has no 'page'")
+
+
+@pytest.mark.parametrize(
+    ("path", "limit"), [("/m/router/", 3), ("/m/own/", 4), ("/router/", 3), ("/included/", 3), ("/mounted/x/", 5)]
+)
+async def test_a_mount_or_a_router_limits_the_bodies_of_its_routes(path: str, limit: int) -> None:
+    async def read(request: Request) -> bytes:
+        return await request.body()
+
+    routes = [Route("/", read, methods=["POST"])]
+    router = Router(routes, max_body_size=3)
+    inner = Router([Mount("/x", routes=routes)])
+    app = MicroASGI(
+        routes=[
+            Mount("/m/own", routes=routes, max_body_size=4),
+            Mount("/m/router", router),
+            Mount("/router", router, max_body_size=3),
+            Mount("/mounted", inner, max_body_size=5),
+        ]
+    )
+    app.include(router, "/included")
+    for size, status in ((limit, 200), (limit + 1, 413)):
+        assert (await request(app, "POST", path, body=b"x" * size)).status == status
+
+
+async def test_without_a_limit_every_body_is_read() -> None:
+    app = MicroASGI(max_body_size=None)
+
+    @app.post("/")
+    async def read(request: Request) -> str:
+        return str(len(await request.body()))
+
+    assert (await request(app, "POST", body=b"x" * (17 * 1024 * 1024))).body == b"17825792"

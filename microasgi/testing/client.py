@@ -112,7 +112,9 @@ class TestClient(httpx.Client):
         target = _socket_url(self, url)
         headers = _handshake(kwargs.pop("headers", None), subprotocols)
         response = self.get(target, headers=headers, **kwargs)
-        return cast(WebSocketTestSession, response.extensions["websocket"])
+        session = cast(WebSocketTestSession, response.extensions["websocket"])
+        session.client = self
+        return session
 
     def _leave(self) -> None:
         lifespan, self._lifespan = self._lifespan, None

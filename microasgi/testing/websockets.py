@@ -15,7 +15,7 @@ from microasgi.exceptions import WebSocketDisconnect
 from microasgi.testing.exchange import Exchange
 from microasgi.testing.httpx_package import httpx
 from microasgi.testing.rules import ASGIViolation
-from microasgi.types import Message, RawHeaders
+from microasgi.types import Message, RawHeaders, Scope
 
 __all__ = ["AsyncWebSocketTestSession", "WebSocketDenialResponse", "WebSocketTestSession"]
 
@@ -162,6 +162,7 @@ class WebSocketTestSession:
     def __init__(self, portal: BlockingPortal, session: AsyncWebSocketTestSession) -> None:
         self._portal = portal
         self._session = session
+        self.client: object = None  # lives as long as its socket: the loop is the client's
 
     def __enter__(self) -> Self:
         self._portal.start_task_soon(self._session.exchange.run)
@@ -172,9 +173,19 @@ class WebSocketTestSession:
         self._portal.call(partial(self._session.leave, failed=kind is not None))
 
     @property
+    def scope(self) -> Scope:
+        """The scope that the application was called with."""
+        return self.exchange.scope
+
+    @property
     def exchange(self) -> Exchange:
         """The ASGI conversation below: its scope and the messages so far."""
         return self._session.exchange
+
+    @property
+    def scope(self) -> Scope:
+        """The scope that the application was called with."""
+        return self._session.exchange.scope
 
     @property
     def accepted_subprotocol(self) -> str | None:
