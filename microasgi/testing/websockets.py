@@ -42,6 +42,11 @@ class AsyncWebSocketTestSession:
         self.extra_headers: RawHeaders = []
         self._raise_errors = raise_errors
 
+    @property
+    def scope(self) -> Scope:
+        """The scope that the application was called with."""
+        return self.exchange.scope
+
     async def __aenter__(self) -> Self:
         await self.exchange.open()
         await self.shake_hands()
@@ -171,11 +176,6 @@ class WebSocketTestSession:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._portal.call(partial(self._session.leave, failed=kind is not None))
-
-    @property
-    def scope(self) -> Scope:
-        """The scope that the application was called with."""
-        return self.exchange.scope
 
     @property
     def exchange(self) -> Exchange:
