@@ -99,8 +99,9 @@ class Response:
         else:
             self.media_type = media_type
         self._body = body = self.render(content)
-        if headers is None and status_code in _WITH_BODY and media_type in _TYPES and len(body) < _PREPARED:
-            self.status_code = status_code  # most responses are like this
+        usual = headers is None and status_code in _WITH_BODY and status_code.__class__ is int
+        if usual and media_type in _TYPES and len(body) < _PREPARED:
+            self.status_code = status_code
             self.raw_headers = [PREPARED_LENGTHS[len(body)], _TYPES[media_type]]
         else:
             self._begin(status_code, headers, len(body))
