@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias, cast
 
 from microasgi.concurrency import run_in_threadpool
 from microasgi.exceptions import ConfigurationError, HTTPException, WebSocketDisconnect
@@ -19,7 +19,17 @@ from microasgi.streaming import StreamingResponse
 from microasgi.types import Message, Receive, Scope, Send
 from microasgi.websockets import WebSocket
 
-__all__ = ["Adapted", "CallNext", "HTTPEndpoint", "WebSocketEndpoint", "adapt", "as_response", "is_asgi_app"]
+__all__ = [
+    "Adapted",
+    "CallNext",
+    "HTTPEndpoint",
+    "WebSocketEndpoint",
+    "adapt",
+    "as_response",
+    "describe",
+    "is_asgi_app",
+    "is_class_endpoint",
+]
 
 Adapted: TypeAlias = Callable[[Any], Awaitable[Any]]
 CallNext: TypeAlias = Callable[[Request[Any]], Awaitable[Response]]
@@ -146,9 +156,9 @@ def adapt(handler: Any, *, websocket: bool = False) -> Adapted:
     `async def` runs on the loop, `def` in a worker thread; generators of both kinds are handed on to be streamed.
     A handler that takes nothing is called with nothing. ConfigurationError for one that wants more.
     """
-    if isinstance(handler, type) and issubclass(handler, (HTTPEndpoint, WebSocketEndpoint)):
+    if is_class_endpoint(handler):
         return _adapt_class(handler)
-    call = handler if inspect.isroutine(handler) else getattr(handler, "__call__", handler)  # noqa: B004
+    call: Any = handler if inspect.isroutine(handler) else getattr(handler, "__call__", handler)  # noqa: B004
     function = inspect.unwrap(getattr(call, "func", call))
     takes_none = _count_parameters(handler) == 0
     if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(handler):
@@ -161,7 +171,12 @@ def adapt(handler: Any, *, websocket: bool = False) -> Adapted:
     return lambda request: run_in_threadpool(target, request)
 
 
-def _adapt_class(endpoint: type[HTTPEndpoint] | type[WebSocketEndpoint]) -> Adapted:
+def is_class_endpoint(endpoint: object) -> bool:
+    """Tell whether this is a subclass of HTTPEndpoint or WebSocketEndpoint."""
+    return isinstance(endpoint, type) and issubclass(endpoint, (HTTPEndpoint, WebSocketEndpoint))
+
+
+def _adapt_class(endpoint: Any) -> Adapted:
     return lambda connection: endpoint(connection.scope, connection.receive, connection.send_message).dispatch(
         connection
     )
@@ -214,7 +229,7 @@ def as_response(result: Any, handler: Any = None) -> Response:
     if isinstance(result, (bytes, bytearray, memoryview)):
         return Response(result, media_type="application/octet-stream")
     if isinstance(result, (AsyncGenerator, Generator)):
-        return StreamingResponse(result, media_type="text/plain")
+        return StreamingResponse(cast(Any, result), media_type="text/plain")
     if isinstance(result, str):
         return PlainTextResponse(result)
     if isinstance(result, (dict, list)) or _is_model(kind):

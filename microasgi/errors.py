@@ -25,7 +25,7 @@ from microasgi.requests import Request
 from microasgi.responses import HTMLResponse, PlainTextResponse, Response
 from microasgi.types import Scope
 
-__all__ = ["Errors", "HandlerKey", "problem", "report"]
+__all__ = ["Errors", "HandlerKey", "problem", "report", "sole_error"]
 
 HandlerKey: TypeAlias = int | type[Exception]
 Call: TypeAlias = Callable[[Any], Awaitable[Any]]
@@ -56,8 +56,7 @@ class Errors:
 
     def add(self, key: HandlerKey, handler: Callable[[Any, Any], Any]) -> None:
         """Handle this status or exception class, and its subclasses, with `handler(request, error)`, sync or async."""
-        is_class = isinstance(key, type) and issubclass(key, Exception)
-        if not is_class and not (isinstance(key, int) and 400 <= key <= 599):
+        if not (400 <= key <= 599 if isinstance(key, int) else _is_exception_class(key)):
             raise ConfigurationError(f"handlers are for Exception classes and statuses of 400 to 599, not for {key!r}")
         is_async = inspect.iscoroutinefunction(handler)
         self._handlers[key] = cast(Handler, handler if is_async else partial(_in_thread, handler))
@@ -92,8 +91,7 @@ class Errors:
             table = self.of(request.scope)
             if table is not self:
                 return await table.respond(request, error)
-        if isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
-            return await self.respond(request, error.exceptions[0])  # as a task group wraps it
+        error = sole_error(error)
         handler, expected = self.find(error)
         if not expected:
             report(request, error)
@@ -117,11 +115,10 @@ class Errors:
 
         async def guarded(request: Request[Any]) -> Response:
             try:
-                response = await call(request)
-                if not isinstance(response, Response):
-                    return as_response(response, request.scope.get("route"))
-                if response.__class__ is AppResponse:
-                    await response.begin()  # type: ignore[attr-defined]
+                result = await call(request)
+                response = result if isinstance(result, Response) else as_response(result, request.scope.get("route"))
+                if isinstance(response, AppResponse):
+                    await response.begin()
             except Exception as error:
                 return await respond(request, error)
             return response
@@ -140,6 +137,16 @@ class Errors:
                 return await respond(request, error)
 
         return guarded
+
+
+def _is_exception_class(key: object) -> bool:
+    return isinstance(key, type) and issubclass(key, Exception)
+
+
+def sole_error(error: Exception) -> Exception:
+    """Return the one error that a task group has wrapped, or the error itself."""
+    inside = cast(Any, error).exceptions if isinstance(error, ExceptionGroup) else ()
+    return sole_error(inside[0]) if len(inside) == 1 else error
 
 
 async def _in_thread(handler: Callable[[Any, Any], Any], connection: Any, error: Any) -> Any:

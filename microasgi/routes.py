@@ -6,6 +6,7 @@ import sys
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, TypeAlias, cast
 
+from microasgi.convertors import NO_MATCH
 from microasgi.endpoints import HTTPEndpoint, WebSocketEndpoint, adapt, describe, is_asgi_app
 from microasgi.exceptions import ConfigurationError, NoMatchFound
 from microasgi.foreign import AppResponse
@@ -23,7 +24,7 @@ _PACKAGE = __name__.partition(".")[0]
 
 def whereabouts() -> str:
     """Return file:line of the nearest caller outside of this package."""
-    frame = sys._getframe(1)
+    frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == _PACKAGE:
         frame = frame.f_back
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"
@@ -176,17 +177,16 @@ class Mount(BaseRoute):
 
     def child_scope(self, scope: Scope) -> Scope:
         """Return the scope for the application: the mount's part of the path moves to `root_path`."""
-        params = dict(scope.get("path_params") or ())
-        root = scope.get("root_path", "")
-        rest = params.pop("_", None)
+        params: dict[str, Any] = {**(scope.get("path_params") or {})}
+        rest: str | None = params.pop("_", None)
         path: str = scope["path"]
         inner = path if rest is None else path[: len(path) - len(rest) - 1]
         outermost = scope.get("microasgi.outermost") or scope.get("app") or scope.get("router")
-        child = {
+        child: Scope = {
             **scope,
             "path_params": params,
             "root_path": inner,
-            "microasgi.root_path": scope.get("microasgi.root_path", root),
+            "microasgi.root_path": scope.get("microasgi.root_path", scope.get("root_path", "")),
             "microasgi.outermost": outermost,
         }
         if self.max_body_size is not None:
@@ -222,9 +222,10 @@ class Mount(BaseRoute):
             below = Template("/{path:path}").write({"path": str(rest["path"]).removeprefix("/")})
             return URLPath(prefix + below, protocol="http")
         inner = name.removeprefix(f"{self.name}:") if self.name else name
-        if (self.name and inner == name) or not hasattr(self.app, "url_path_for"):
+        find: Callable[..., URLPath] | None = getattr(self.app, "url_path_for", None)
+        if (self.name and inner == name) or find is None:
             raise NoMatchFound(f"{name!r} is not below {self!r}")
-        path = self.app.url_path_for(inner, **rest)
+        path = find(inner, **rest)
         return URLPath(prefix + str(path), protocol=path.protocol, host=path.host)
 
     def __repr__(self) -> str:
@@ -249,14 +250,15 @@ class Host(Mount):
             return {} if self.host.text in {host, name} else None
         for text in (name, host):
             values = self.pattern.read(text)
-            if isinstance(values, dict):
+            if values is not NO_MATCH:
                 return values
         return None
 
     def child_scope(self, scope: Scope) -> Scope:
         """Return the scope for the application: only the parameters of the host are new."""
         outermost = scope.get("microasgi.outermost") or scope.get("app") or scope.get("router")
-        return {**scope, "microasgi.outermost": outermost}
+        child: Scope = {**scope, "microasgi.outermost": outermost}
+        return child
 
     def url_path_for(self, name: str, /, **path_params: Any) -> URLPath:
         """Return the path of a route of the application on this host."""

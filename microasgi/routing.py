@@ -6,7 +6,7 @@ It builds its tables and its stack before the first scope is answered and, if ro
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, ClassVar, TypeVar
@@ -169,7 +169,7 @@ class Router(Registry, Entrance):
             await PlainTextResponse("Service Unavailable", 503)(scope, receive, send)
 
     @asynccontextmanager
-    async def _enter(self) -> AsyncIterator[dict[str, Any]]:
+    async def _enter(self) -> AsyncGenerator[dict[str, Any]]:
         """Run the lifespan: of this application and of all that is mounted in it."""
         loop = current_loop()
         self._running.setdefault(loop, None)

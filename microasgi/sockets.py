@@ -7,11 +7,11 @@ before the handler runs: browsers send cookies along with it and ask nobody (RFC
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any
+from typing import Any, cast
 
 from microasgi.connection import sole_host
 from microasgi.endpoints import as_response
-from microasgi.errors import Errors, problem, report
+from microasgi.errors import Errors, problem, report, sole_error
 from microasgi.exceptions import HTTPException, WebSocketDisconnect, WebSocketException
 from microasgi.headers import find_header
 from microasgi.types import ASGIApp, Receive, Scope, Send
@@ -36,12 +36,9 @@ def socket_app(
             return
         try:
             await handler(websocket)
-        except WebSocketDisconnect:
-            pass
         except Exception as error:
-            # What two tasks of a group raise when the peer leaves is one normal end.
-            if not isinstance(error, ExceptionGroup) or error.split(WebSocketDisconnect)[1] is not None:
-                await _end_by_error(websocket, error, errors.of(scope))
+            if not _peer_left(error):
+                await _end_by_error(websocket, sole_error(error), errors.of(scope))
         await websocket.close(1000)
 
     return run
@@ -64,6 +61,13 @@ def _may_open(scope: Scope, origin: str, allowed: frozenset[str] | None) -> bool
         return False
     # The scheme is the browser's; behind a proxy that ends TLS the server does not know it.
     return authority == host or f"{authority}:{_DEFAULT_PORTS.get(scheme)}" == host
+
+
+def _peer_left(error: Exception) -> bool:
+    """Tell whether the tasks of a group have all ended because the peer left: one normal end."""
+    if not isinstance(error, ExceptionGroup):
+        return isinstance(error, WebSocketDisconnect)
+    return all(_peer_left(inner) for inner in cast(ExceptionGroup[Exception], error).exceptions)
 
 
 async def _end_by_error(websocket: WebSocket[Any], error: Exception, errors: Errors) -> None:
