@@ -142,24 +142,27 @@ class Stepper:
     leaves it, so one that the driver has entered earlier has to stay until then.
     """
 
-    __slots__ = ("_coroutine", "_gate", "_inside", "_pauses", "_seen", "_trap", "ended")
+    __slots__ = ("_coroutine", "_gate", "_inside", "_pauses", "_seen", "_trap", "ended", "handed")
 
     def __init__(self) -> None:
         self._coroutine: Coroutine[Any, Any, Any] | None = None
         self._inside: object = None  # the driving task, while the coroutine itself runs in it
         self._gate: asyncio.Future[None] | None = None  # what the driver waits for, in place of the coroutine's future
-        self._pauses: deque[asyncio.Future[None]] = deque()  # of the coroutine's tasks; the driver does not know yet
+        # Pauses of the coroutine's tasks that the driver does not know of yet, with what they hand over.
+        self._pauses: deque[tuple[asyncio.Future[None], object]] = deque()
         self._seen: asyncio.Future[None] | None = None  # the one of them that it knows
         self._trap: Any = None  # the future that the coroutine waited for when such a task paused
         self.ended = False
+        self.handed: Any = None  # what the pause has handed over that `advance` has come back from
 
     def start(self, coroutine: Coroutine[Any, Any, Any]) -> None:
         """Take the coroutine to drive; it does not run yet."""
         self._coroutine = coroutine
 
-    async def pause(self) -> None:
-        """Hand control back to whoever awaits `advance`, until the next `advance`; at once if all has ended."""
+    async def pause(self, value: object = None) -> None:
+        """Hand this and control to whoever awaits `advance`, until the next `advance`; not if all has ended."""
         if self._inside is not None and self._inside is _current_task():
+            self.handed = value
             await _PAUSE
             return
         if not on_asyncio():
@@ -169,14 +172,14 @@ class Stepper:
             )
         if self.ended:
             return
-        turn = asyncio.get_running_loop().create_future()
-        self._pauses.append(turn)
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._pauses.append((turn, value))
         self._open_gate()
         try:
             await turn
         finally:
-            if turn in self._pauses:
-                self._pauses.remove(turn)
+            if (turn, value) in self._pauses:
+                self._pauses.remove((turn, value))
 
     @types.coroutine
     def advance(self) -> Generator[Any, Any, bool]:
@@ -219,14 +222,15 @@ class Stepper:
 
     def _see(self, trap: Any) -> bool:
         """Tell the driver of a pause by a task, while the coroutine itself waits for `trap`."""
-        self._seen, self._trap = self._pauses.popleft(), trap
+        self._seen, self.handed = self._pauses.popleft()
+        self._trap = trap
         return True
 
     def _let_go(self) -> None:
         """Let the task go on whose pause the driver has seen; at the end all of them."""
-        pauses = [self._seen, *(self._pauses if self.ended else ())]
+        turns = [self._seen, *(turn for turn, _ in self._pauses if self.ended)]
         self._seen = None
-        for turn in pauses:
+        for turn in turns:
             if turn is not None and not turn.done():
                 turn.set_result(None)
 

@@ -312,6 +312,19 @@ async def test_a_coroutine_runs_up_to_each_pause_and_to_its_end() -> None:
 
 
 @pytest.mark.anyio
+async def test_a_pause_may_hand_something_over() -> None:
+    async def work(stepper: Stepper) -> None:
+        await stepper.pause("one")
+        await stepper.pause()
+
+    stepper = stepping(work)
+    assert await stepper.advance()
+    assert stepper.handed == "one"
+    assert await stepper.advance()
+    assert stepper.handed is None
+
+
+@pytest.mark.anyio
 async def test_a_stepper_that_has_ended_or_not_begun_has_nothing_to_advance() -> None:
     assert not await Stepper().advance()
     stepper = stepping(lambda _: ready())
@@ -547,7 +560,7 @@ async def test_pauses_of_several_tasks_take_turns() -> None:
     async def work(stepper: Stepper) -> None:
         async def send(text: str) -> None:
             log.append(f"{text} pauses")
-            await stepper.pause()
+            await stepper.pause(text)
             log.append(f"{text} goes on")
 
         async with anyio.create_task_group() as group:
@@ -557,6 +570,7 @@ async def test_pauses_of_several_tasks_take_turns() -> None:
     stepper = stepping(work)
     for number in range(3):
         assert await stepper.advance()
+        assert stepper.handed == "abc"[number]
         await anyio.sleep(0.001)
         assert sum("goes on" in line for line in log) == number
     assert not await stepper.advance()
