@@ -40,10 +40,9 @@ class Entrance:
         scope = with_root_path(scope) if scope.get("root_path") else scope
         if self._detour is not None:
             return await self._go_round(self._detour, scope, receive, send)
-        if "method" not in scope:
-            scope[self._role] = self._owner
-            return await self._app(scope, receive, send)
         scope[self._role] = self._owner
+        if "method" not in scope:
+            return await self._app(scope, receive, send)
         request: Request[Any] = Request(scope, receive, send)
         response: Response | None = None
         body, length, content_type = b"", PREPARED_LENGTHS[0], PREPARED_LENGTHS[0]

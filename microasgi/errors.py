@@ -25,7 +25,7 @@ from microasgi.requests import Request
 from microasgi.responses import HTMLResponse, PlainTextResponse, Response
 from microasgi.types import Scope
 
-__all__ = ["Errors", "HandlerKey", "problem", "report", "sole_error"]
+__all__ = ["Errors", "HandlerKey", "errors_inside", "problem", "report", "sole_error"]
 
 HandlerKey: TypeAlias = int | type[Exception]
 Call: TypeAlias = Callable[[Any], Awaitable[Any]]
@@ -145,8 +145,13 @@ def _is_exception_class(key: object) -> bool:
 
 def sole_error(error: Exception) -> Exception:
     """Return the one error that a task group has wrapped, or the error itself."""
-    inside = cast(Any, error).exceptions if isinstance(error, ExceptionGroup) else ()
+    inside = errors_inside(error)
     return sole_error(inside[0]) if len(inside) == 1 else error
+
+
+def errors_inside(error: object) -> tuple[Exception, ...]:
+    """Return the errors of a group; none of any other error."""
+    return cast(ExceptionGroup[Exception], error).exceptions if isinstance(error, ExceptionGroup) else ()
 
 
 async def _in_thread(handler: Callable[[Any, Any], Any], connection: Any, error: Any) -> Any:

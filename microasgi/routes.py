@@ -248,11 +248,8 @@ class Host(Mount):
         """Return the parameters' values if this host, given with its port and without it, is the route's."""
         if self.pattern is None:
             return {} if self.host.text in {host, name} else None
-        for text in (name, host):
-            values = self.pattern.read(text)
-            if values is not NO_MATCH:
-                return values
-        return None
+        found = [values for values in map(self.pattern.read, (name, host)) if values is not NO_MATCH]
+        return cast(dict[str, Any], found[0]) if found else None
 
     def child_scope(self, scope: Scope) -> Scope:
         """Return the scope for the application: only the parameters of the host are new."""
@@ -268,7 +265,7 @@ class Host(Mount):
         host = self.host.write(own)
         rest = {key: value for key, value in path_params.items() if key not in own}
         path = super().url_path_for(name, **rest)
-        return URLPath(str(path), protocol=cast(Any, path.protocol), host=host)
+        return URLPath(str(path), protocol=path.protocol, host=host)
 
     def __repr__(self) -> str:
         return f"Host({self.host.text!r}, name={self.name!r}, app={self.app!r})"

@@ -7,11 +7,11 @@ before the handler runs: browsers send cookies along with it and ask nobody (RFC
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, cast
+from typing import Any
 
 from microasgi.connection import sole_host
 from microasgi.endpoints import as_response
-from microasgi.errors import Errors, problem, report, sole_error
+from microasgi.errors import Errors, errors_inside, problem, report, sole_error
 from microasgi.exceptions import HTTPException, WebSocketDisconnect, WebSocketException
 from microasgi.headers import find_header
 from microasgi.types import ASGIApp, Receive, Scope, Send
@@ -64,10 +64,9 @@ def _may_open(scope: Scope, origin: str, allowed: frozenset[str] | None) -> bool
 
 
 def _peer_left(error: Exception) -> bool:
-    """Tell whether the tasks of a group have all ended because the peer left: one normal end."""
-    if not isinstance(error, ExceptionGroup):
-        return isinstance(error, WebSocketDisconnect)
-    return all(_peer_left(inner) for inner in cast(ExceptionGroup[Exception], error).exceptions)
+    """Tell whether the handler, or every task of its group, has ended because the peer left."""
+    inside = errors_inside(error)
+    return all(map(_peer_left, inside)) if inside else isinstance(error, WebSocketDisconnect)
 
 
 async def _end_by_error(websocket: WebSocket[Any], error: Exception, errors: Errors) -> None:

@@ -276,7 +276,7 @@ class URLPath(str):
     __slots__ = ("host", "protocol")
 
     host: str
-    protocol: str
+    protocol: Literal["http", "websocket", ""]
 
     def __new__(cls, path: str, protocol: Literal["http", "websocket", ""] = "", host: str = "") -> URLPath:
         if protocol not in ("http", "websocket", ""):
