@@ -14,12 +14,13 @@ from microasgi.connection import query_text, sole_host
 from microasgi.errors import Errors
 from microasgi.exceptions import HTTPException
 from microasgi.foreign import respond
+from microasgi.hosts import Host
 from microasgi.overlap import are_disjoint
 from microasgi.paths import Template
 from microasgi.refusals import Refusal
 from microasgi.requests import Request
 from microasgi.responses import Response
-from microasgi.routes import BaseRoute, Host, Mount, Route
+from microasgi.routes import BaseRoute, Mount, Route
 from microasgi.sockets import deny, socket_app
 from microasgi.stack import fold
 from microasgi.table import Table

@@ -32,7 +32,6 @@ class AppResponse(Response):
         self._app, self._request, self._scope = app, request, scope
         self._stepper: Stepper | None = None
         self._start: Message = {}
-        self._message: Message | None = None
         self._through: Send | None = None  # set once the response is being sent: messages go straight on
         self._abandoned = False
         self.started = False
@@ -61,8 +60,8 @@ class AppResponse(Response):
             self._through = send
             self.started = True
             await send({**self._start, "status": self.status_code, "headers": list(self.raw_headers)})
-            while await self._stepper.advance():
-                pass
+            while await self._stepper.advance():  # a task of the application's that sent before `_through` was set
+                await send(self._stepper.handed)
         if self.background is not None:
             await self.background()
 
@@ -84,8 +83,8 @@ class AppResponse(Response):
         await self.begin()
         stepper = self._stepper
         while stepper is not None and await stepper.advance():
-            message, self._message = self._message, None
-            if message is not None and message.get("body"):
+            message = stepper.handed
+            if message.get("body"):
                 yield message["body"]
 
     async def _receive(self) -> Message:
@@ -103,13 +102,11 @@ class AppResponse(Response):
             self._start = message
             self.status_code = message["status"]
             self.raw_headers = [(bytes(name), bytes(value)) for name, value in message.get("headers", ())]
-        elif message["type"] == "http.response.body":
-            self._message = message
-        else:
+        elif message["type"] != "http.response.body":
             await self._request.send_message(message)
             return
         if stepper is not None and not self._abandoned:
-            await stepper.pause()
+            await stepper.pause(message)
         if self._abandoned:
             raise OSError("the response was replaced, as if the client had left")
 

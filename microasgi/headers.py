@@ -107,13 +107,12 @@ class Headers(Mapping[str, str]):
     def __init__(
         self, headers: Mapping[str, str] | None = None, raw: RawHeaders | None = None, scope: Scope | None = None
     ) -> None:
-        if (headers is not None) + (raw is not None) + (scope is not None) > 1:
-            raise TypeError("headers come from one place: give headers=, raw= or scope=, not two of them")
-        self._index: dict[bytes, int] = {}
-        if scope is not None:
-            raw = self._from_scope(scope)
-        elif raw is None:
-            raw = [encode_header(*item) for item in headers.items()] if headers else []
+        self._index: dict[bytes, int] | None = None
+        if raw is None or headers is not None or scope is not None:
+            if (headers is not None) + (raw is not None) + (scope is not None) > 1:
+                raise TypeError("headers come from one place: give headers=, raw= or scope=, not two of them")
+            pairs = [encode_header(*item) for item in headers.items()] if headers else []
+            raw = pairs if scope is None else self._from_scope(scope)
         self._list: RawHeaders = raw
 
     def _from_scope(self, scope: Scope) -> RawHeaders:
@@ -214,8 +213,9 @@ class MutableHeaders(Headers):
     def __setitem__(self, key: str, value: str) -> None:
         pair = encode_header(key, value)
         name, rows = pair[0], self._list
+        size = len(name)
         for position, row in enumerate(rows):
-            if row[0].lower() == name:
+            if len(row[0]) == size and (row[0] == name or row[0].lower() == name):
                 rows[position:] = [pair, *(later for later in rows[position + 1 :] if later[0].lower() != name)]
                 return
         rows.append(pair)

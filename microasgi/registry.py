@@ -10,7 +10,8 @@ from difflib import get_close_matches
 from typing import Any, TypedDict, TypeVar, Unpack
 
 from microasgi.exceptions import ConfigurationError, NoMatchFound, RouteConflict
-from microasgi.routes import BaseRoute, Host, MiddlewareList, Mount, Route, WebSocketRoute, whereabouts
+from microasgi.hosts import Host
+from microasgi.routes import BaseRoute, MiddlewareList, Mount, Route, WebSocketRoute, whereabouts
 from microasgi.stack import Middleware, as_middleware
 from microasgi.types import ASGIApp
 from microasgi.urls import URLPath

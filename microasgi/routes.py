@@ -1,4 +1,4 @@
-"""Routes: what stands at a path. A handler for http or for websockets, a mounted application, or one for a host."""
+"""Routes: what stands at a path. A handler for http or for websockets, or a mounted application."""
 
 from __future__ import annotations
 
@@ -6,17 +6,16 @@ import sys
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, TypeAlias, cast
 
-from microasgi.convertors import NO_MATCH
 from microasgi.endpoints import HTTPEndpoint, WebSocketEndpoint, adapt, describe, is_asgi_app
 from microasgi.exceptions import ConfigurationError, NoMatchFound
 from microasgi.foreign import AppResponse
-from microasgi.paths import Pattern, Template
+from microasgi.paths import Template
 from microasgi.requests import Request
 from microasgi.stack import Middleware, as_middleware
 from microasgi.types import ASGIApp, Receive, Scope, Send
 from microasgi.urls import URLPath
 
-__all__ = ["BaseRoute", "Host", "MiddlewareList", "Mount", "Route", "WebSocketRoute", "whereabouts"]
+__all__ = ["BaseRoute", "MiddlewareList", "Mount", "Route", "WebSocketRoute", "whereabouts"]
 
 MiddlewareList: TypeAlias = Iterable[Middleware | Callable[..., Any]]
 _PACKAGE = __name__.partition(".")[0]
@@ -230,45 +229,6 @@ class Mount(BaseRoute):
 
     def __repr__(self) -> str:
         return f"Mount({self.path!r}, name={self.name!r}, app={self.app!r})"
-
-
-class Host(Mount):
-    """An ASGI application that answers everything that is sent to a host, as in `{tenant}.example.org`.
-
-    The port does not count unless the pattern has one. A parameter may hold dots.
-    """
-
-    def __init__(self, host: str, app: ASGIApp, name: str | None = None) -> None:
-        super().__init__("", app, name=name)
-        self.where = whereabouts()
-        self.host = Template(host.lower())
-        self.pattern = Pattern(self.host.pieces) if self.host.parameters else None
-
-    def match(self, host: str, name: str) -> dict[str, Any] | None:
-        """Return the parameters' values if this host, given with its port and without it, is the route's."""
-        if self.pattern is None:
-            return {} if self.host.text in {host, name} else None
-        found = [values for values in map(self.pattern.read, (name, host)) if values is not NO_MATCH]
-        return cast(dict[str, Any], found[0]) if found else None
-
-    def child_scope(self, scope: Scope) -> Scope:
-        """Return the scope for the application: only the parameters of the host are new."""
-        outermost = scope.get("microasgi.outermost") or scope.get("app") or scope.get("router")
-        child: Scope = {**scope, "microasgi.outermost": outermost}
-        return child
-
-    def url_path_for(self, name: str, /, **path_params: Any) -> URLPath:
-        """Return the path of a route of the application on this host."""
-        own = {key: path_params[key] for key in self.host.parameters if key in path_params}
-        if own.keys() != self.host.parameters.keys():
-            raise NoMatchFound(f"{name!r} lacks parameters of {self!r}")
-        host = self.host.write(own)
-        rest = {key: value for key, value in path_params.items() if key not in own}
-        path = super().url_path_for(name, **rest)
-        return URLPath(str(path), protocol=path.protocol, host=host)
-
-    def __repr__(self) -> str:
-        return f"Host({self.host.text!r}, name={self.name!r}, app={self.app!r})"
 
 
 async def _not_added(scope: Scope, receive: Receive, send: Send) -> None:

@@ -20,10 +20,11 @@ from microasgi.entrance import Entrance
 from microasgi.errors import Errors
 from microasgi.exceptions import ConfigurationError, HTTPException
 from microasgi.foreign import respond
+from microasgi.hosts import Host
 from microasgi.lifespan import Enter, answer_lifespan, as_context, run_together
 from microasgi.registry import Registry
 from microasgi.responses import PlainTextResponse
-from microasgi.routes import BaseRoute, Host, MiddlewareList, Mount, Route, WebSocketRoute
+from microasgi.routes import BaseRoute, MiddlewareList, Mount, Route, WebSocketRoute
 from microasgi.sockets import deny
 from microasgi.stack import Call, fold
 from microasgi.types import ASGIApp, Receive, Scope, Send

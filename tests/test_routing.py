@@ -614,3 +614,8 @@ async def test_a_class_endpoint_answers_its_own_methods() -> None:
     answer = await request(app, "POST", "/item")
     assert (answer.status, answer.header(b"allow")) == (405, b"DELETE, GET, HEAD")
     assert (await request(app, "HEAD", "/item")).status == 200
+
+
+def test_a_hosts_parameter_keeps_its_name() -> None:
+    app = MicroASGI(routes=[Host("{userName}.Example.org", Router([Route("/a", name_route, name="a")]), name="h")])
+    assert app.url_path_for("h:a", userName="x").host == "x.example.org"
