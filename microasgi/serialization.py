@@ -76,7 +76,14 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
-_decoder: Final = json.JSONDecoder(parse_constant=_refuse_constant)
+def _finite(text: str) -> float:
+    value = float(text)
+    if value - value != 0:  # what is read has to be writable again
+        raise ValueError(f"{text:.20} is too large a number")
+    return value
+
+
+_decoder: Final = json.JSONDecoder(parse_float=_finite, parse_constant=_refuse_constant)
 _scan: Any = cast(Any, _decoder).scan_once
 
 

@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microasgi import serialization
-from microasgi.exceptions import HTTPException
+from microasgi.exceptions import HTTPException, InvalidJSON
 from microasgi.multidict import ImmutableMultiDict
 from microasgi.serialization import decode_json, encode_json
 from microasgi.urls import URL, URLPath
@@ -250,3 +250,9 @@ def test_bytes_are_a_value_or_400(data: bytes) -> None:
 
 def test_the_core_of_this_interpreter_is_used() -> None:
     assert sys.implementation.name != "cpython" or serialization._encode
+
+
+@pytest.mark.parametrize("text", [b"1e999", b"[-1e400]", b"1" * 400 + b".0"])
+def test_a_number_that_could_not_be_written_again_is_400(text: bytes) -> None:
+    with pytest.raises(InvalidJSON, match="too large a number"):
+        decode_json(text)
