@@ -139,10 +139,11 @@ class Dispatch:
 
     def socket(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Answer a websocket scope."""
+        path = (scope["path"] or "/") if not scope.get("root_path") else local_path(scope)
         target = self._find_host(scope) if self._hosts else None
+        target = target or self._sockets.exact.get(path)
         if target is None:
-            path = (scope["path"] or "/") if not scope.get("root_path") else local_path(scope)
-            found = _look_up(self._sockets, path)
+            found = self._sockets.find(path)
             if found is None:
                 return self._fallback.app(scope, receive, send)
             target, params = found

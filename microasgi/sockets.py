@@ -13,12 +13,12 @@ from microasgi.connection import sole_host
 from microasgi.endpoints import as_response
 from microasgi.errors import Errors, errors_inside, problem, report, sole_error
 from microasgi.exceptions import HTTPException, WebSocketDisconnect, WebSocketException
-from microasgi.headers import find_header
 from microasgi.types import ASGIApp, Receive, Scope, Send
 from microasgi.websockets import WebSocket, WebSocketState
 
 __all__ = ["deny", "socket_app"]
 
+_OPEN = (WebSocketState.CONNECTED, WebSocketState.CONNECTING)
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 
@@ -30,16 +30,17 @@ def socket_app(
 
     async def run(scope: Scope, receive: Receive, send: Send) -> None:
         websocket: WebSocket[Any] = WebSocket(scope, receive, send)
-        origin = find_header(scope["headers"], b"origin")
-        if origin is not None and not _may_open(scope, origin.decode("latin-1"), allowed):
-            await deny(scope, receive, send, HTTPException(403, "a page of another origin may not open this websocket"))
-            return
+        for name, value in scope["headers"]:
+            if name == b"origin" and not _may_open(scope, value.decode("latin-1"), allowed):
+                await deny(scope, receive, send, HTTPException(403, "this websocket is not for pages of other origins"))
+                return
         try:
             await handler(websocket)
         except Exception as error:
             if not _peer_left(error):
                 await _end_by_error(websocket, sole_error(error), errors.of(scope))
-        await websocket.close(1000)
+        if websocket.socket_state in _OPEN:
+            await websocket.close(1000)
 
     return run
 
