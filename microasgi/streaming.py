@@ -217,8 +217,15 @@ async def _disconnect(receive: Receive) -> None:
 
 async def _close_iterator(iterator: Any) -> None:
     close = getattr(iterator, "aclose", None)
-    if close is not None:
+    if close is None:
+        return
+    try:
         await close()
+    except BaseExceptionGroup as group:
+        # A task group that a generator holds over its yields wraps what closes it.
+        others = group.split(GeneratorExit)[1]
+        if others is not None:
+            raise others from None
 
 
 def _count_down(missing: int, size: int) -> int:
