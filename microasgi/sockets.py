@@ -19,6 +19,7 @@ from microasgi.websockets import WebSocket, WebSocketState
 __all__ = ["deny", "socket_app"]
 
 _OPEN = (WebSocketState.CONNECTED, WebSocketState.CONNECTING)
+_OTHER_ORIGIN = "a page of another origin may not open this websocket"
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 
@@ -32,7 +33,7 @@ def socket_app(
         websocket: WebSocket[Any] = WebSocket(scope, receive, send)
         for name, value in scope["headers"]:
             if name == b"origin" and not _may_open(scope, value.decode("latin-1"), allowed):
-                await deny(scope, receive, send, HTTPException(403, "this websocket is not for pages of other origins"))
+                await deny(scope, receive, send, HTTPException(403, _OTHER_ORIGIN))
                 return
         try:
             await handler(websocket)
