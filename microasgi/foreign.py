@@ -30,7 +30,8 @@ class AppResponse(Response):
         self.background: Callable[[], Awaitable[None]] | None = None
         self._body = b""
         self._app, self._request, self._scope = app, request, scope
-        self._stepper: Stepper | None = None
+        self._stepper = Stepper()
+        self._begun = False
         self._start: Message = {}
         self._through: Send | None = None  # set once the response is being sent: messages go straight on
         self._abandoned = False
@@ -38,12 +39,12 @@ class AppResponse(Response):
 
     async def begin(self) -> None:
         """Run the application up to its response's start."""
-        if self._stepper is not None:
+        if self._begun:
             return
-        self._stepper = stepper = Stepper()
+        self._begun = True
         self._request.on_close(self.abandon)
-        stepper.start(self._call_app(self._take))
-        if not await stepper.advance():
+        self._stepper.start(self._call_app(self._take))
+        if not await self._stepper.advance():
             raise RuntimeError(f"{self._app!r} ended without sending a response")
 
     @property
@@ -53,11 +54,10 @@ class AppResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the response on, or run the application if it has not begun."""
-        if self._stepper is None:
-            self._through = send
+        self._through = send
+        if not self._begun:
             await self._call_app(self._take)
         else:
-            self._through = send
             self.started = True
             await send({**self._start, "status": self.status_code, "headers": list(self.raw_headers)})
             while await self._stepper.advance():  # a task of the application's that sent before `_through` was set
@@ -67,7 +67,7 @@ class AppResponse(Response):
 
     async def abandon(self) -> None:
         """End the application without its response being sent: to it, the client has left."""
-        if self._stepper is None or self._stepper.ended or self._through is not None:
+        if self._stepper.ended or self._through is not None:
             return
         self._abandoned = True
         try:
@@ -81,11 +81,10 @@ class AppResponse(Response):
 
     async def _chunks(self) -> AsyncIterator[bytes]:
         await self.begin()
-        stepper = self._stepper
-        while stepper is not None and await stepper.advance():
-            message = stepper.handed
-            if message.get("body"):
-                yield message["body"]
+        while await self._stepper.advance():
+            body = self._stepper.handed.get("body")
+            if body:
+                yield body
 
     async def _receive(self) -> Message:
         if self._abandoned:
@@ -97,7 +96,6 @@ class AppResponse(Response):
             self.started = self.started or message["type"] == "http.response.start"
             await self._through(message)
             return
-        stepper = self._stepper
         if message["type"] == "http.response.start":
             self._start = message
             self.status_code = message["status"]
@@ -105,8 +103,8 @@ class AppResponse(Response):
         elif message["type"] != "http.response.body":
             await self._request.send_message(message)
             return
-        if stepper is not None and not self._abandoned:
-            await stepper.pause(message)
+        if not self._abandoned:
+            await self._stepper.pause(message)
         if self._abandoned:
             raise OSError("the response was replaced, as if the client had left")
 

@@ -56,7 +56,7 @@ class Registry:
     max_body_size: int | None = None
 
     def __init__(self, routes: Iterable[BaseRoute] = (), middleware: MiddlewareList = ()) -> None:
-        self._routes: list[BaseRoute] = []
+        self._routes: list[Route | Mount] = []
         self._taken: dict[tuple[Any, ...], BaseRoute] = {}
         self._stack: list[Middleware] = as_middleware(middleware)
         for route in routes:
@@ -157,8 +157,7 @@ class Registry:
                 raise ConfigurationError(
                     f"{route.where}: {route!r} cannot be included, add it to the application itself"
                 )
-            if isinstance(route, (Route, Mount)):
-                self._add(route.under(prefix, stack, router.max_body_size))
+            self._add(route.under(prefix, stack, router.max_body_size))
 
     def url_path_for(self, name: str, /, **path_params: Any) -> URLPath:
         """Return the path of the route with this name and exactly these parameters; NoMatchFound if there is none.

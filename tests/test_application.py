@@ -556,6 +556,45 @@ async def test_a_middleware_may_rewrite_a_foreign_body() -> None:
     assert (answer.status, answer.body) == (201, b"ABC!")
 
 
+async def test_what_a_foreign_task_sends_while_the_middleware_works_is_not_lost(
+    anyio_backend_name: str,
+) -> None:
+    if anyio_backend_name == "trio":
+        pytest.skip("on trio a response that starts in a task of the application's own is refused, see below")
+
+    async def split(scope: Scope, receive: Receive, send: Send) -> None:
+        async def body() -> None:
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b"1", "more_body": True})
+            await send({"type": "http.response.body", "body": b"2"})
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(body)
+
+    async def slow(request: Request, call_next: Next) -> Response:
+        response = await call_next(request)
+        await anyio.sleep(0.01)
+        return response
+
+    app = MicroASGI(routes=[Route("/", AnyApp(split))], middleware=[slow])
+    assert (await request(app)).body == b"12"
+
+
+async def test_on_trio_a_response_that_starts_in_a_foreign_task_says_what_to_do(
+    anyio_backend_name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    if anyio_backend_name == "asyncio":
+        pytest.skip("asyncio can wait for two things at once without a task")
+
+    async def split(scope: Scope, receive: Receive, send: Send) -> None:
+        async with anyio.create_task_group() as group:
+            group.start_soon(send, {"type": "http.response.start", "status": 200, "headers": []})
+
+    app = MicroASGI(routes=[Route("/", AnyApp(split))], middleware=[tagging("a")])
+    assert (await request(app)).status == 500
+    assert "write the middleware as an ASGI class" in str(caplog.records[0].exc_info)
+
+
 async def test_a_foreign_response_that_is_replaced_ends_as_if_the_client_had_left() -> None:
     ended: list[str] = []
 

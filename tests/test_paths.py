@@ -191,7 +191,7 @@ def test_equal_keys_have_the_same_convertors_and_literals() -> None:
         ("/{1}", "not a Python name"),
         ("/{a}/{a}", "twice"),
         ("/{a}{b}", "nothing separates {a} from {b}"),
-        ("/{a:hex}", "unknown convertor 'hex'.*Known: float, int, path, str, uuid.*register_url_convertor"),
+        ("/{a:never}", "unknown convertor 'never'.*Known: .*float.*int.*path.*str.*uuid.*register_url_convertor"),
         ("/search?q={q}", "request.query_params"),
         ("/a/../{b}", "dot segment"),
         ("/a/.", "dot segment"),
