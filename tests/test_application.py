@@ -580,6 +580,30 @@ async def test_what_a_foreign_task_sends_while_the_middleware_works_is_not_lost(
     assert (await request(app)).body == b"12"
 
 
+@pytest.mark.parametrize("replaced", [False, True])
+async def test_two_foreign_tasks_that_send_at_once_are_both_heard(replaced: bool, anyio_backend_name: str) -> None:
+    if anyio_backend_name == "trio":
+        pytest.skip("on trio a response that starts in a task of the application's own is refused, see below")
+
+    async def split(scope: Scope, receive: Receive, send: Send) -> None:
+        async def body() -> None:
+            await anyio.sleep(0.005)
+            await send({"type": "http.response.body", "body": b"1", "more_body": True})
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(send, {"type": "http.response.start", "status": 200, "headers": []})
+            group.start_soon(body)
+        await send({"type": "http.response.body", "body": b"2"})
+
+    async def slow(request: Request, call_next: Next) -> Response:
+        response = await call_next(request)
+        await anyio.sleep(0.02)
+        return PlainTextResponse("replaced") if replaced else response
+
+    app = MicroASGI(routes=[Route("/", AnyApp(split))], middleware=[slow])
+    assert (await request(app)).body == (b"replaced" if replaced else b"12")
+
+
 async def test_on_trio_a_response_that_starts_in_a_foreign_task_says_what_to_do(
     anyio_backend_name: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -775,6 +799,17 @@ async def talk(app: ASGIApp, *messages: Message, path: str = "/", **scope: Any) 
             out.append(message)
     exchange.raise_error()
     return out
+
+
+async def test_a_socket_has_the_parameters_of_its_path() -> None:
+    async def greet(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await websocket.send_text(f"{websocket.path_params['room']}")
+
+    app = MicroASGI()
+    app.add_websocket_route("/rooms/{room:int}", greet, "room")
+    assert (await talk(app, path="/rooms/7"))[1]["text"] == "7"
+    assert app.url_path_for("room", room=8).protocol == "websocket"
 
 
 def socket_app(handler: Any, **options: Any) -> MicroASGI:
