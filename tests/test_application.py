@@ -1363,3 +1363,25 @@ async def test_without_a_limit_every_body_is_read() -> None:
         return str(len(await request.body()))
 
     assert (await request(app, "POST", body=b"x" * (17 * 1024 * 1024))).body == b"17825792"
+
+
+async def test_a_foreign_application_that_takes_no_notice_of_its_client_ends_too() -> None:
+    refused: list[int] = []
+
+    async def stubborn(scope: Scope, receive: Receive, send: Send) -> None:
+        await send_stubbornly(send, {"type": "http.response.start", "status": 200, "headers": []})
+        await send_stubbornly(send, {"type": "http.response.body", "body": b"x"})
+
+    async def send_stubbornly(send: Send, message: Message) -> None:
+        try:
+            await send(message)
+        except OSError:
+            refused.append(1)
+
+    async def replace(request: Request, call_next: Next) -> Response:
+        await call_next(request)
+        return PlainTextResponse("replaced")
+
+    app = MicroASGI(routes=[Route("/", AnyApp(stubborn))], middleware=[replace])
+    assert (await request(app)).body == b"replaced"
+    assert refused == [1, 1]
