@@ -19,6 +19,8 @@ from types import ModuleType
 
 import pytest
 
+from microasgi.convertors import CONVERTOR_TYPES
+
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^(?P<indent> *)(?P<ticks>`{3,}|~{3,}) *(?P<language>[\w+-]*)(?P<rest>.*)$")
@@ -92,7 +94,10 @@ def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleTy
     module = ModuleType("snippet")
     monkeypatch.setitem(sys.modules, "snippet", module)
     monkeypatch.chdir(tmp_path)
+    convertors = dict(CONVERTOR_TYPES)
     yield module
+    CONVERTOR_TYPES.clear()  # what a snippet has registered is no other test's
+    CONVERTOR_TYPES.update(convertors)
     for snippet in SNIPPETS:
         linecache.cache.pop(snippet.name, None)
 
