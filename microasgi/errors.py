@@ -9,9 +9,9 @@ from __future__ import annotations
 import inspect
 import json
 import logging
+import os
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from pathlib import Path
 from traceback import extract_tb
 from typing import Any, Final, TypeAlias, cast
 
@@ -32,7 +32,7 @@ Call: TypeAlias = Callable[[Any], Awaitable[Any]]
 Handler: TypeAlias = Callable[[Any, Any], Awaitable[Any]]
 
 logger = logging.getLogger("microasgi")
-_PACKAGE: Final = str(Path(__file__).parent)
+_PACKAGE: Final = os.path.dirname(__file__)  # pathlib takes 2 ms to import
 
 
 class Errors:

@@ -6,7 +6,6 @@ The law of this file: what cannot work is refused here, with the place in the us
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from difflib import get_close_matches
 from typing import Any, TypedDict, TypeVar, Unpack
 
 from microasgi.exceptions import ConfigurationError, NoMatchFound, RouteConflict
@@ -178,6 +177,8 @@ class Registry:
         if same:
             needs = " or ".join(str(sorted(route.template.parameters)) for route in same)
             return f"route {name!r} takes {needs}, given {sorted(path_params)}: {path_params!r}"
+        from difflib import get_close_matches  # only a mistake pays for it
+
         near = get_close_matches(name, [route.name for route in self._routes])
         return f"no route is named {name!r}" + (f"; did you mean {' or '.join(map(repr, near))}?" if near else "")
 
