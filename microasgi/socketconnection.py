@@ -140,7 +140,7 @@ class SocketConnection(HTTPConnection[StateT]):
 
     async def _hear(self) -> Message:
         """Receive a message: one that was put aside, or else the server's next."""
-        if self._looking is not None and not self._aside:
+        while self._looking is not None and not self._aside:
             await self._looking.wait()
         self._check("receive")
         if self._aside:

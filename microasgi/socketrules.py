@@ -35,6 +35,7 @@ class WebSocketState(Enum):
 
     CONNECTING = "connecting"
     CONNECTED = "connected"
+    DENYING = "being denied"
     DENIED = "denied"
     CLOSED = "closed"
     DISCONNECTED = "disconnected"
@@ -43,14 +44,15 @@ class WebSocketState(Enum):
 
 
 _CONNECTING, _CONNECTED = WebSocketState.CONNECTING, WebSocketState.CONNECTED
-_DENIED, _CLOSED, _DISCONNECTED = WebSocketState.DENIED, WebSocketState.CLOSED, WebSocketState.DISCONNECTED
+_DENYING, _DENIED = WebSocketState.DENYING, WebSocketState.DENIED
+_CLOSED, _DISCONNECTED = WebSocketState.CLOSED, WebSocketState.DISCONNECTED
 
 # call -> state it is legal in -> state after it. A call that is missing in a state is an error that names both.
-# In DENIED a response to the handshake has begun.
 _TABLE: Final[dict[str, dict[WebSocketState, WebSocketState]]] = {
     "accept": {_CONNECTING: _CONNECTED},
-    "deny": {_CONNECTING: _DENIED},
-    "deny further": {_DENIED: _DENIED},
+    "begin to deny": {_CONNECTING: _DENYING},
+    "go on to deny": {_DENYING: _DENYING},
+    "end to deny": {_DENYING: _DENIED},
     "close": {_CONNECTING: _CLOSED, _CONNECTED: _CLOSED},
     "send": {_CONNECTED: _CONNECTED},
     "receive": {_CONNECTED: _CONNECTED},
@@ -58,7 +60,8 @@ _TABLE: Final[dict[str, dict[WebSocketState, WebSocketState]]] = {
 _ADVICE: Final = {
     _CONNECTING: "call `await websocket.accept()` first",
     _CONNECTED: "it has been accepted already",
-    _DENIED: "the handshake has been refused",
+    _DENYING: "a response to its handshake has begun",
+    _DENIED: "its handshake has been answered by a response",
     _CLOSED: "this side has closed it",
     _DISCONNECTED: "the peer has left",
 }
@@ -98,7 +101,7 @@ def payload_of(message: Message) -> str | bytes:
     """Return the text or the bytes of a received message; RuntimeError where the server sent what is none."""
     text, data = message.get("text"), message.get("bytes")
     if message.get("type") == "websocket.receive":
-        if isinstance(text, str) and data is None:
+        if isinstance(text, str):
             return text
         if isinstance(data, bytes) and text is None:
             return data

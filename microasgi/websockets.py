@@ -60,7 +60,7 @@ class WebSocket(SocketConnection[StateT]):
         finally:
             self._unheard = 0
         text: Any = message.get("text")
-        if text.__class__ is str and len(text) <= self._short and message["type"] == "websocket.receive":
+        if text.__class__ is str and len(text) <= self._short and message.get("type") == "websocket.receive":
             return text
         return await self._sort_out(message, str)
 
@@ -136,7 +136,10 @@ class WebSocket(SocketConnection[StateT]):
                 raise ValueError(f"a websocket.send message has text or bytes, one of them: {message!r:.200}")
             await (self.send_bytes(data) if data is not None else self.send_text(cast(str, text)))
         elif kind in {"websocket.http.response.start", "websocket.http.response.body"} and can_deny(self.scope):
-            await self._change("deny" if kind == "websocket.http.response.start" else "deny further")
+            ending = "go on to deny" if message.get("more_body", False) else "end to deny"
+            call = "begin to deny" if kind == "websocket.http.response.start" else ending
+            self._check(call)
+            await self._change(call)
             await self._deliver(message)
         else:
             raise ValueError(f"{kind!r} cannot be sent on this websocket: unknown, or not offered by the server")
@@ -155,10 +158,11 @@ class WebSocket(SocketConnection[StateT]):
 
     async def send_denial_response(self, response: ASGIApp) -> None:
         """Refuse the handshake with an HTTP response; where the server cannot send one, with 403."""
-        self._check("deny")
+        self._check("begin to deny")
         if can_deny(self.scope):
-            await self._change("deny")
-            await response(self.scope, self._receive, self._send)
+            await self._change("begin to deny")
+            await response(self.scope, self._receive, self._deliver)
+            await self._change("end to deny")
         else:
             await self.close()
 
@@ -172,7 +176,7 @@ class WebSocket(SocketConnection[StateT]):
             finally:
                 self._unheard = 0
             text: Any = message.get("text")
-            if text.__class__ is str and len(text) <= self._short and message["type"] == "websocket.receive":
+            if text.__class__ is str and len(text) <= self._short and message.get("type") == "websocket.receive":
                 return text
             return await self._sort_out(message, str)
         except WebSocketDisconnect:
