@@ -86,7 +86,7 @@ class SocketConnection(HTTPConnection[StateT]):
             said = reason if reason and speaks(self.scope, (2, 3)) else ""
             await self._send_close(int(code), said)
         except WebSocketDisconnect:
-            return  # the peer was faster
+            pass  # the peer was faster
 
     async def _send_close(self, code: int, reason: str) -> None:
         try:

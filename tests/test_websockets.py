@@ -91,7 +91,7 @@ OK, QUIET, STATE, GONE = "does it", "does nothing", WebSocketStateError, WebSock
 OUTCOMES: dict[str, tuple[Any, Any, Any, Any, Any, Any]] = {
     "accept": (OK, STATE, STATE, STATE, STATE, GONE),
     "close": (OK, OK, QUIET, QUIET, QUIET, QUIET),
-    "send_denial_response": (OK, STATE, STATE, STATE, STATE, GONE),
+    "send_denial_response": (OK, STATE, STATE, STATE, STATE, QUIET),
     "send_text": (STATE, OK, STATE, STATE, STATE, GONE),
     "send_bytes": (STATE, OK, STATE, STATE, STATE, GONE),
     "send_json": (STATE, OK, STATE, STATE, STATE, GONE),
@@ -195,10 +195,20 @@ async def test_a_peer_that_leaves_before_the_handshake_is_heard_once() -> None:
     assert server.sent == []
 
 
-async def test_closing_before_the_handshake_is_quiet_when_the_peer_has_left() -> None:
+@pytest.mark.parametrize("call", ["close", "send_denial_response"])
+@pytest.mark.parametrize("extensions", [{}, OFFERS_DENIAL])
+async def test_refusing_is_quiet_when_the_peer_has_left(call: str, extensions: Any) -> None:
     server = StrictServer(left())
-    await WebSocket(websocket_scope(), server.receive, server.send).close()
+    await CALLS[call](WebSocket(websocket_scope(extensions=extensions), server.receive, server.send))
     assert server.sent == []
+
+
+@pytest.mark.parametrize("fails_after", [0, 1])
+async def test_a_denial_is_quiet_when_the_peer_leaves_during_it(fails_after: int) -> None:
+    websocket, server = socket_of()
+    server.send_fails_after = fails_after
+    await websocket.send_denial_response(PlainTextResponse("no"))
+    assert websocket.socket_state is WebSocketState.DISCONNECTED
 
 
 @pytest.mark.parametrize("message", [{"type": "websocket.receive", "text": "a"}, {"type": "http.request"}, {}])
