@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final, NamedTuple, TypeAlias
-from urllib.parse import quote
 
 from microasgi.connection import query_text, sole_host
 from microasgi.errors import Errors
@@ -25,6 +24,7 @@ from microasgi.sockets import deny, socket_app
 from microasgi.stack import fold
 from microasgi.table import Table
 from microasgi.types import ASGIApp, Receive, Scope, Send
+from microasgi.urls import quote_path
 
 __all__ = ["Dispatch"]
 
@@ -260,6 +260,6 @@ async def _redirect(request: Request[Any], path: str, other: str) -> Response:
     """Send the client to the same path with its last slash added or taken away, as a path on the same host."""
     scope = request.scope
     whole: str = scope["path"]
-    location = quote(whole[: len(whole) - len(path)] + other, safe="/~!$&'()*+,;=:@")
+    location = quote_path(whole[: len(whole) - len(path)] + other)
     query = query_text(scope)
     return Response(status_code=307, headers={"location": f"{location}?{query}" if query else location})

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal, TypeAlias, cast
 from microasgi.concurrency import run_in_threadpool
 from microasgi.exceptions import ConfigurationError, HTTPException, WebSocketDisconnect
 from microasgi.requests import Request
-from microasgi.responses import JSONResponse, PlainTextResponse, Response, forbids_body
+from microasgi.responses import JSONResponse, PlainTextResponse, Response
 from microasgi.serialization import decode_json
 from microasgi.streaming import StreamingResponse
 from microasgi.types import Message, Receive, Scope, Send
@@ -245,14 +245,7 @@ def _with_status(handler: Any, value: Any, status: int, headers: Mapping[str, st
     maker = _MAKERS.get(value.__class__)
     if maker is not None:
         return maker(value, status, headers)
-    response = as_response(value, handler)
-    response.status_code = status
-    if forbids_body(status):
-        response.body = b""
-        del response.headers["content-length"]
-    for name, text in (headers or {}).items():
-        response.headers[name] = text
-    return response
+    return as_response(value, handler).with_status(status, headers)
 
 
 def _is_model(kind: type) -> bool:

@@ -1,13 +1,12 @@
 """The entrance: where a scope comes in and its answer goes out. The hot path of everything is in this file.
 
-The law of this file: one coroutine for a request and one `try`. What could be decided before is not decided here.
+The law of this file: one coroutine for a request. What could be decided before is not decided here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
-from urllib.parse import quote
 
 from microasgi.endpoints import as_response
 from microasgi.errors import Errors, report
@@ -16,6 +15,7 @@ from microasgi.foreign import AppResponse
 from microasgi.requests import Request
 from microasgi.responses import PLAIN_RESULTS, PREPARED_LENGTHS, Response, content_length
 from microasgi.types import ASGIApp, Message, Receive, Scope, Send
+from microasgi.urls import quote_path
 
 __all__ = ["Entrance"]
 
@@ -41,34 +41,33 @@ class Entrance:
         if self._detour is not None:
             return await self._go_round(self._detour, scope, receive, send)
         scope[self._role] = self._owner
-        if "method" not in scope:
+        if scope["type"] != "http":
             return await self._app(scope, receive, send)
         request: Request[Any] = Request(scope, receive, send)
         response: Response | None = None
         body, length, content_type = b"", PREPARED_LENGTHS[0], PREPARED_LENGTHS[0]
         try:
-            result = await self._call(request)
-            plain = PLAIN_RESULTS.get(result.__class__)
-            if plain is None:
-                response = result if isinstance(result, Response) else as_response(result, scope.get("route"))
-            else:  # no Response object for what needs none: 1.1 us instead of 1.7
-                render, content_type = plain
-                body = render(result)
-                length = PREPARED_LENGTHS[len(body)] if len(body) < 2048 else content_length(len(body))
-        except Exception as error:
-            response = await self.errors.respond(request, error)
-        try:
+            try:
+                result = await self._call(request)
+                plain = PLAIN_RESULTS.get(result.__class__)
+                if plain is None:
+                    response = result if isinstance(result, Response) else as_response(result, scope.get("route"))
+                else:  # no Response object for what needs none: 1.1 us instead of 1.7
+                    render, content_type = plain
+                    body = render(result)
+                    length = PREPARED_LENGTHS[len(body)] if len(body) < 2048 else content_length(len(body))
+            except Exception as error:
+                response = await self.errors.respond(request, error)
             if response is None:
                 await send({"type": "http.response.start", "status": 200, "headers": [length, content_type]})
-                await send({"type": "http.response.body", "body": body if scope["method"] != "HEAD" else b""})
             elif response.sends_itself:
-                await response(scope, request.until_disconnect, send)
+                return await response(scope, request.until_disconnect, send)
             else:  # what Response.__call__ does, without its coroutine
-                status, headers = response.status_code, [*response.raw_headers]
-                await send({"type": "http.response.start", "status": status, "headers": headers})
-                await send({"type": "http.response.body", "body": response.body if scope["method"] != "HEAD" else b""})
-                if response.background is not None:
-                    await response.background()
+                body, headers = response.body, [*response.raw_headers]
+                await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
+            await send({"type": "http.response.body", "body": body if scope["method"] != "HEAD" else b""})
+            if response is not None and response.background is not None:
+                await response.background()
         except Exception as error:
             if not await self._settle(error, request, response):
                 raise
@@ -80,8 +79,8 @@ class Entrance:
     async def _settle(self, error: Exception, request: Request[Any], response: Response | None) -> bool:
         """Deal with an error while sending; False if it has to end the connection, because something was sent."""
         if isinstance(response, AppResponse):
-            if response.started:
-                return _cannot_cut(request.scope)  # the application that failed has the word on its own error
+            if response.started:  # the application that failed has the word on its own error, if anyone hears it
+                return self._swallow(error, request)
             answer = await self.errors.respond(request, error)
             await answer(request.scope, request.receive, request.send_message)
             return True
@@ -89,6 +88,12 @@ class Entrance:
             return True  # a server may say by an OSError out of `send` that the client has left (ASGI HTTP 2.4)
         report(request, error)
         return _cannot_cut(request.scope)
+
+    def _swallow(self, error: Exception, request: Request[Any]) -> bool:
+        if _cannot_cut(request.scope):
+            report(request, error)
+            return True
+        return False
 
     async def _go_round(self, detour: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         """Let an ASGI middleware, or what has to be done first, answer; if it fails before it has, answer for it."""
@@ -114,7 +119,7 @@ class Entrance:
 
 def _cannot_cut(scope: Scope) -> bool:
     """Tell whether an error would not end the connection: Daphne, the one without a `spec_version`, is harmed by it."""
-    return "spec_version" not in scope["asgi"]
+    return "spec_version" not in (scope.get("asgi") or {})
 
 
 def _streams(response: Response | None) -> bool:
@@ -131,4 +136,4 @@ def with_root_path(scope: Scope) -> Scope:
     if "microasgi.root_path" in scope or path == root or path.startswith(f"{root}/"):
         return scope
     raw = scope.get("raw_path")
-    return {**scope, "path": root + path, "raw_path": raw and quote(root).encode() + raw}
+    return {**scope, "path": root + path, "raw_path": raw and quote_path(root).encode() + raw}

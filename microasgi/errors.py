@@ -100,9 +100,16 @@ class Errors:
                 result = await handler(request, error)
                 return result if isinstance(result, Response) else as_response(result, handler)
             except Exception as second:
-                if not isinstance(second, HTTPException):
+                if not isinstance(second, HTTPException) and (second is not error or expected):
                     report(request, second)
                 error = second
+        try:
+            return self._answer(request, error)
+        except Exception as broken:  # a status or a header that no response can have
+            report(request, broken)
+            return problem(request, 500, "Internal Server Error")
+
+    def _answer(self, request: Request[Any], error: Exception) -> Response:
         if isinstance(error, HTTPException):
             return problem(request, error.status_code, error.detail, error.headers)
         if isinstance(error, ClientDisconnect):
@@ -116,7 +123,9 @@ class Errors:
         async def guarded(request: Request[Any]) -> Response:
             try:
                 result = await call(request)
-                response = result if isinstance(result, Response) else as_response(result, request.scope.get("route"))
+                if not isinstance(result, Response):
+                    return as_response(result, request.scope.get("route"))
+                response = result.as_returned()
                 if isinstance(response, AppResponse):
                     await response.begin()
             except Exception as error:

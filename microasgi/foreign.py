@@ -52,11 +52,22 @@ class AppResponse(Response):
         """The body's chunks, as the application sends them."""
         return self._chunks()
 
+    @property
+    def body(self) -> bytes:
+        """Not there: the application sends its body while the response is sent."""
+        raise RuntimeError("a mounted application's body comes in chunks: read body_iterator, or return a new Response")
+
+    @body.setter
+    def body(self, body: bytes) -> None:
+        raise RuntimeError("a mounted application sends its own body: return a new Response instead")
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the response on, or run the application if it has not begun."""
         self._through = send
         if not self._begun:
             await self._call_app(self._take)
+            if not self.started:
+                raise RuntimeError(f"{self._app!r} ended without sending a response")
         else:
             self.started = True
             await send({**self._start, "status": self.status_code, "headers": list(self.raw_headers)})
@@ -67,9 +78,9 @@ class AppResponse(Response):
 
     async def abandon(self) -> None:
         """End the application without its response being sent: to it, the client has left."""
-        if self._stepper.ended or self._through is not None:
+        if self._stepper.ended:
             return
-        self._abandoned = True
+        self._abandoned, self._through = True, None
         try:
             while await self._stepper.advance():
                 pass

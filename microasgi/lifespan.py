@@ -71,10 +71,12 @@ async def answer_lifespan(scope: Scope, receive: Receive, send: Send, enter: Ent
             if state:
                 scope.setdefault("state", {}).update(state)
             await send({"type": "lifespan.startup.complete"})
-            phase = "shutdown"
+            phase = ""
             await receive()
+            phase = "shutdown"
     except Exception as error:
-        await send({"type": f"lifespan.{phase}.failed", "message": f"{type(error).__name__}: {error}"})
+        if phase:  # else it died while nobody was asking
+            await send({"type": f"lifespan.{phase}.failed", "message": f"{type(error).__name__}: {error}"})
         raise
     await send({"type": "lifespan.shutdown.complete"})
 

@@ -6,7 +6,7 @@ The law of this file: what cannot work is refused here, with the place in the us
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypedDict, TypeVar, Unpack
+from typing import Any, TypeAlias, TypedDict, TypeVar, Unpack
 
 from microasgi.exceptions import ConfigurationError, NoMatchFound, RouteConflict
 from microasgi.hosts import Host
@@ -187,13 +187,15 @@ class Registry:
             raise ConfigurationError(f"routes are Route, WebSocketRoute, Mount or Host objects, not {route!r}")
         if isinstance(route, Mount) and route.pending is not None:
             route.app, route.pending = self._make_router(route.pending), None
-        for key in _claims(route):
-            other = self._taken.setdefault(key, route)
-            if other is not route:
+        claims, mark, rival = _claims(route)
+        for key in (*claims, rival):
+            other = self._taken.get(key)
+            if other is not None:
                 raise RouteConflict(
                     f"{route.where}: {route!r} answers what {other!r} at {other.where} answers already. "
                     "Give one of them another path or method."
                 )
+        self._taken.update(dict.fromkeys((*claims, mark), route))
         self._routes.append(route)
         self._routes_changed()
 
@@ -205,17 +207,20 @@ class Registry:
         """Hook: the list of routes is another one now."""
 
 
-def _claims(route: Route | Mount) -> list[tuple[Any, ...]]:
-    """Return what only one route may stand for."""
+Key: TypeAlias = tuple[Any, ...]
+
+
+def _claims(route: Route | Mount) -> tuple[list[Key], Key, Key]:
+    """Return what only one route may stand for, what else it stands for, and what no other may stand for beside it."""
     if isinstance(route, Host):
-        return [("host", route.host.key)]
+        return [("host", route.host.key)], (), ("none",)
     if isinstance(route, Mount):
-        return [("mount", route.template.key)]
+        return [("mount", route.template.key)], (), ("none",)
     key = route.template.key
     if route.websocket:
-        return [("websocket", key)]
-    if route.methods is None:
-        return [("any", key)]
+        return [("websocket", key)], (), ("none",)
+    if route.methods is None:  # nothing would be left to a route with methods, and nothing to this one of those
+        return [("any", key)], (), ("some", key)
     # GET's own HEAD gives way to a route for HEAD.
     implied = {"HEAD"} if "GET" in route.methods else set[str]()
-    return [(method, key) for method in sorted(route.methods - implied)]
+    return [(method, key) for method in sorted(route.methods - implied)], ("some", key), ("any", key)

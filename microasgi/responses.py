@@ -7,6 +7,7 @@ content-length, no body where RFC 9110 allows none, and always a final body mess
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from copy import copy
 from datetime import datetime
 from typing import Any, ClassVar, Final, Literal, TypeAlias, cast
 from urllib.parse import quote
@@ -79,6 +80,7 @@ class Response:
     sends_itself: ClassVar[bool] = False
     """True for a class that overrides `__call__`: the dispatcher then calls it instead of sending `body`."""
     _headers: MutableHeaders | None = None
+    _first: tuple[int, tuple[tuple[bytes, bytes], ...], _Background | None] | None = None
 
     def __init_subclass__(cls) -> None:
         if cls.charset.lower() != "utf-8":
@@ -127,6 +129,31 @@ class Response:
             raw.append(content_length(size))
         if self.media_type is not None and b"content-type" not in given:
             raw.append(_content_type(self.media_type))
+
+    def as_returned(self) -> Response:
+        """Return this response as a handler gives it out: from the second time on a copy of what it was at first.
+
+        A handler may return one constant response for every request, and middleware may change what it gets.
+        """
+        first = self._first
+        if first is None:
+            self._first = (self.status_code, (*self.raw_headers,), self.background)
+            return self
+        again = copy(self)
+        again.status_code, headers, again.background = first
+        again.raw_headers, again._headers = [*headers], None
+        return again
+
+    def with_status(self, status_code: int, headers: Mapping[str, str] | None = None) -> Response:
+        """Return a copy with another status and these headers, which replace those of the same name; checked as new."""
+        again = copy(self)
+        given = {name.lower() for name in headers or ()}
+        kept = [pair for pair in self.raw_headers if pair[0].decode() not in given and pair[0] != b"content-length"]
+        again._headers = None
+        again._begin(status_code, headers, None if self.sends_itself else len(self._body))
+        names = {name for name, _ in again.raw_headers}
+        again.raw_headers += [pair for pair in kept if pair[0] not in names or pair[0] == b"set-cookie"]
+        return again
 
     def render(self, content: Any) -> bytes:
         """Return the body for the content; a subclass may override it."""

@@ -251,6 +251,8 @@ def _methods(endpoint: object, methods: Iterable[str] | None, is_app: bool) -> f
             return None
         methods = ["GET"]
     named = frozenset(method.upper() for method in methods)
+    if not named:
+        raise ConfigurationError(f"{describe(endpoint)}: a route without methods would answer nothing")
     return named | {"HEAD"} if "GET" in named else named
 
 

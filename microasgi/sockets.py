@@ -19,6 +19,7 @@ from microasgi.websockets import WebSocket, WebSocketState
 __all__ = ["deny", "socket_app"]
 
 _OPEN = (WebSocketState.CONNECTED, WebSocketState.CONNECTING)
+_REASON_BYTES = 123  # RFC 6455 section 5.5
 _OTHER_ORIGIN = "a page of another origin may not open this websocket"
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 
@@ -71,6 +72,16 @@ def _peer_left(error: Exception) -> bool:
     return all(map(_peer_left, inside)) if inside else isinstance(error, WebSocketDisconnect)
 
 
+async def _close_as_told(websocket: WebSocket[Any], error: WebSocketException) -> None:
+    """Close with the exception's code and as much of its reason as a frame holds: it may quote what the peer sent."""
+    reason = error.reason.encode(errors="replace")[:_REASON_BYTES].decode(errors="ignore")
+    try:
+        await websocket.close(error.code, reason)
+    except ValueError as broken:
+        report(websocket, broken)
+        await websocket.close(1011)
+
+
 async def _end_by_error(websocket: WebSocket[Any], error: Exception, errors: Errors) -> None:
     handler, expected = errors.find(error)
     if handler is not None:
@@ -85,7 +96,7 @@ async def _end_by_error(websocket: WebSocket[Any], error: Exception, errors: Err
     if isinstance(error, WebSocketDisconnect):
         return
     if isinstance(error, WebSocketException):
-        await websocket.close(error.code, error.reason)
+        await _close_as_told(websocket, error)
     elif not isinstance(error, HTTPException):
         if not expected:
             report(websocket, error)

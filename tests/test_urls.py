@@ -359,7 +359,7 @@ def test_a_query_over_the_limit_is_a_bad_request() -> None:
         ({"path": "/a?b#c%\\é\n"}, "http://example.org/a%3Fb%23c%25%5C%C3%A9%0A"),
         ({"query_string": b"a=1&b=%20?/"}, "http://example.org/?a=1&b=%20?/"),
         ({"query_string": "a=1"}, "http://example.org/?a=1"),
-        ({"query_string": b"a=#b \r\n<>\""}, "http://example.org/?a=%23b%20%0D%0A%3C%3E%22"),
+        ({"query_string": b'a=#b \r\n<>"'}, "http://example.org/?a=%23b%20%0D%0A%3C%3E%22"),
         ({"query_string": b"a=\xc3\xa9\xff"}, "http://example.org/?a=%C3%A9%FF"),
         ({"query_string": "a=é\ud800"}, "http://example.org/?a=%C3%A9%ED%A0%80"),
         ({"path": "/\udcff"}, "http://example.org/%FF"),
