@@ -112,16 +112,11 @@ DIFFERENCES: dict[str, dict[str, Difference]] = {
     },
 }
 
-_SERVERS = ("uvicorn", "uvicorn-h11", "hypercorn", "granian", "daphne")
 
 UNFIXED: dict[str, tuple[tuple[str, ...], str]] = {
     "two hosts": (
         (IN_PROCESS, "uvicorn", "granian", "daphne"),
         "neither is believed, but a refusal would cost every request",
-    ),
-    "ws: a handler that only sends sees the client leave": (
-        ("hypercorn", "granian", "daphne"),
-        "nothing watches `receive` while a handler only sends, and these servers take what is sent in silence",
     ),
 }
 
