@@ -267,7 +267,8 @@ class HTTPConnection(Mapping[str, Any], Generic[StateT]):
             if outermost is here:
                 raise
             path, root = outermost.url_path_for(name, **path_params), scope.get("microasgi.root_path", "")
-        return URLPath(quote_path(root.rstrip("/")) + path, protocol=path.protocol, host=path.host)
+        prefix = quote_path(root.strip("/"))
+        return URLPath((f"/{prefix}" if prefix else "") + path, protocol=path.protocol, host=path.host)
 
     def _here(self) -> Any:
         """Return the innermost application or router."""

@@ -37,6 +37,8 @@ class AppResponse(Response):
         self._abandoned = False
         self.started = False
 
+    _is_own = True
+
     async def begin(self) -> None:
         """Run the application up to its response's start."""
         if self._begun:
@@ -66,7 +68,7 @@ class AppResponse(Response):
         self._through = send
         if not self._begun:
             await self._call_app(self._take)
-            if not self.started:
+            if not self.started and not await self._request.is_disconnected():
                 raise RuntimeError(f"{self._app!r} ended without sending a response")
         else:
             self.started = True

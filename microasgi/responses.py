@@ -80,7 +80,7 @@ class Response:
     sends_itself: ClassVar[bool] = False
     """True for a class that overrides `__call__`: the dispatcher then calls it instead of sending `body`."""
     _headers: MutableHeaders | None = None
-    _first: tuple[int, tuple[tuple[bytes, bytes], ...], _Background | None] | None = None
+    _is_own: bool = False  # of one request, so that middleware may change it
 
     def __init_subclass__(cls) -> None:
         if cls.charset.lower() != "utf-8":
@@ -135,13 +135,10 @@ class Response:
 
         A handler may return one constant response for every request, and middleware may change what it gets.
         """
-        first = self._first
-        if first is None:
-            self._first = (self.status_code, (*self.raw_headers,), self.background)
+        if self._is_own:
             return self
         again = copy(self)
-        again.status_code, headers, again.background = first
-        again.raw_headers, again._headers = [*headers], None
+        again.raw_headers, again._headers, again._is_own = [*self.raw_headers], None, True
         return again
 
     def with_status(self, status_code: int, headers: Mapping[str, str] | None = None) -> Response:

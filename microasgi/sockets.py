@@ -13,6 +13,7 @@ from microasgi.connection import sole_host
 from microasgi.endpoints import as_response
 from microasgi.errors import Errors, errors_inside, problem, report, sole_error
 from microasgi.exceptions import HTTPException, WebSocketDisconnect, WebSocketException
+from microasgi.responses import Response
 from microasgi.types import ASGIApp, Receive, Scope, Send
 from microasgi.websockets import WebSocket, WebSocketState
 
@@ -72,6 +73,14 @@ def _peer_left(error: Exception) -> bool:
     return all(map(_peer_left, inside)) if inside else isinstance(error, WebSocketDisconnect)
 
 
+def _denial(websocket: WebSocket[Any], error: HTTPException) -> Response:
+    try:
+        return problem(websocket, error.status_code, error.detail, error.headers)
+    except Exception as broken:  # a status or a header that no response can have
+        report(websocket, broken)
+        return problem(websocket, 500, "Internal Server Error")
+
+
 async def _close_as_told(websocket: WebSocket[Any], error: WebSocketException) -> None:
     """Close with the exception's code and as much of its reason as a frame holds: it may quote what the peer sent."""
     reason = error.reason.encode(errors="replace")[:_REASON_BYTES].decode(errors="ignore")
@@ -102,6 +111,6 @@ async def _end_by_error(websocket: WebSocket[Any], error: Exception, errors: Err
             report(websocket, error)
         await websocket.close(1011)
     elif websocket.socket_state is WebSocketState.CONNECTING:
-        await websocket.send_denial_response(problem(websocket, error.status_code, error.detail, error.headers))
+        await websocket.send_denial_response(_denial(websocket, error))
     else:
         await websocket.close(1008 if error.status_code < 500 else 1011)

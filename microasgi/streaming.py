@@ -33,6 +33,7 @@ class StreamingResponse(Response):
     """
 
     body_iterator: AsyncIterator[str | bytes | memoryview]
+    _is_own = True  # it can be sent once
 
     def __init__(
         self,

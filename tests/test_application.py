@@ -1385,3 +1385,23 @@ async def test_a_foreign_application_that_takes_no_notice_of_its_client_ends_too
     app = MicroASGI(routes=[Route("/", AnyApp(stubborn))], middleware=[replace])
     assert (await request(app)).body == b"replaced"
     assert refused == [1, 1]
+
+
+@pytest.mark.parametrize("code", [99, 1005])
+async def test_a_close_code_that_may_not_be_sent_is_an_error_in_the_log(
+    code: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert (await talk(socket_app(after_accept(WebSocketException(code)))))[-1]["code"] == 1011
+    assert len(caplog.records) == 1
+
+
+async def test_the_body_of_a_mounted_application_cannot_be_read_or_set() -> None:
+    async def meddle(request: Request, call_next: Next) -> Response:
+        response = await call_next(request)
+        for meddling in (lambda: response.body, lambda: setattr(response, "body", b"")):
+            with pytest.raises(RuntimeError, match="return a new Response"):
+                meddling()
+        return response
+
+    app = MicroASGI(routes=[Route("/", AnyApp(foreign_app))], middleware=[meddle])
+    assert (await request(app, "POST", body=b"x")).body == b"x!"

@@ -46,7 +46,6 @@ from microasgi.types import Message, Receive, Scope, Send
 
 pytestmark = pytest.mark.anyio
 
-unfixed = pytest.mark.xfail(strict=True, reason="a defect that is known and not fixed yet")
 few = settings(
     max_examples=20,
     deadline=None,
@@ -1066,7 +1065,6 @@ async def test_a_path_with_a_lone_surrogate_is_no_500() -> None:
     assert logged == []
 
 
-@unfixed
 async def test_what_a_routes_middleware_changes_is_kept_by_the_applications() -> None:
     app = MicroASGI()
 
@@ -1088,7 +1086,6 @@ async def test_what_a_routes_middleware_changes_is_kept_by_the_applications() ->
     assert {b"x-inner", b"x-outer"} <= {name for name, _ in answer.headers}
 
 
-@unfixed
 async def test_a_constant_response_keeps_its_body() -> None:
     app = MicroASGI()
     constant = PlainTextResponse("ok")
@@ -1108,7 +1105,6 @@ async def test_a_constant_response_keeps_its_body() -> None:
     assert (await ask(app)).body == b"ok"
 
 
-@unfixed
 async def test_a_mounted_application_that_returns_because_the_client_left_is_no_error() -> None:
     app = MicroASGI()
 
@@ -1123,7 +1119,6 @@ async def test_a_mounted_application_that_returns_because_the_client_left_is_no_
     assert logged == []
 
 
-@unfixed
 async def test_a_refusal_of_a_handshake_with_a_header_that_cannot_be_sent_is_still_a_refusal() -> None:
     app = MicroASGI()
 
@@ -1135,7 +1130,6 @@ async def test_a_refusal_of_a_handshake_with_a_header_that_cannot_be_sent_is_sti
     assert told[0]["type"] in {"websocket.close", "websocket.http.response.start"}
 
 
-@unfixed
 async def test_a_root_path_from_outside_makes_no_link_to_another_host() -> None:
     app = MicroASGI()
 
