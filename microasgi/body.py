@@ -92,12 +92,7 @@ class Body(Intake):
             raise RuntimeError(f"the body cannot be read any more: {lost}. Call body() or form() before that")
 
     async def next_chunk(self, max_size: int, timeout: float) -> bytes:
-        """Take the next part, which may be empty; see `read` for what is raised.
-
-        RuntimeError if a reader before was cancelled while it waited: a part may be missing.
-        """
-        if self.torn:
-            raise RuntimeError("reading the body was cancelled before: what came in that moment may be lost")
+        """Take the next part, which may be empty; see `read` for what is raised."""
         try:
             message = await await_within(timeout, self.take())
         except TimeoutError:
@@ -123,7 +118,7 @@ class Body(Intake):
 
     def _keep(self, kept: list[bytes], chunk: bytes) -> None:
         kept.append(chunk)
-        if self._received > _IN_MEMORY or self.torn:
+        if self._received > _IN_MEMORY:
             self._kept = None
         elif self.complete:
             self.content = b"".join(kept)

@@ -47,7 +47,6 @@ class Request(HTTPConnection[StateT]):
     """What `close` calls."""
     _body: Body | None = None
     _replay: Receive | None = None
-    _watching = False  # somebody has looked out for the disconnect
     _form: FormData | None = None
     _json: Any = None
 
@@ -145,15 +144,15 @@ class Request(HTTPConnection[StateT]):
                 stack.push_async_callback(clean_up)
 
     def is_disconnected(self) -> Coroutine[Any, Any, bool]:
-        """Tell whether the client has left, as far as the server says so at once; the body is not touched."""
-        return self._watched().is_disconnected()
+        """Tell whether the client has left, without waiting for it and without touching the body."""
+        return self._intake().is_disconnected()
 
     def until_disconnect(self) -> Coroutine[Any, Any, Message]:
         """Wait until the client has left and return that message; chunks of the body are kept for their reader.
 
         A body that nobody begins to read is given up when 1 MiB of it has been kept for 30 seconds.
         """
-        return self._watched().until_disconnect()
+        return self._intake().until_disconnect()
 
     async def send_early_hints(self, link: str, /, *additional_links: str) -> None:
         """Send a 103 response with these `Link` header values (RFC 8297) if the server can; else do nothing."""
@@ -165,13 +164,6 @@ class Request(HTTPConnection[StateT]):
         if self._body is None:
             self._body = shared_body(self.scope, self._receive)
         return self._body
-
-    def _watched(self) -> Body:
-        body = self._intake()
-        if not self._watching:
-            self._watching = True
-            self.on_close(body.stop)
-        return body
 
     def _limits(self) -> tuple[int, float]:
         # Looked up at each reading: a middleware may read before the route is known.
