@@ -44,7 +44,7 @@ ROOMS: dict[str, set[str]] = {
     "cli": {"uvicorn", "watchfiles"},
     "django": {"asgiref", "django"},
     "files": set(),
-    "middleware": {"brotli", "itsdangerous", "zstandard"},
+    "middleware": {"brotli", "itsdangerous", "limits", "redis", "zstandard"},
     "openapi": set(),
     "realtime": {"msgpack", "redis"},
     "templates": {"jinja2", "markupsafe"},
