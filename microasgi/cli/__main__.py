@@ -1,0 +1,10 @@
+"""The command line as `python -m microasgi.cli`, for where the script is not on the PATH."""
+
+import sys
+
+from microasgi.cli.program import main
+
+__all__: list[str] = []
+
+if __name__ == "__main__":
+    sys.exit(main())

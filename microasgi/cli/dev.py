@@ -1,0 +1,144 @@
+"""`dev`: the application on this machine, with tracebacks shown, started again whenever its files change.
+
+One process watches and holds the port; the application runs in another, so that nothing of the old code is left.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from microasgi.cli.complaints import Complaint, complain, show_path
+from microasgi.cli.loading import load
+from microasgi.cli.ports import bind
+from microasgi.cli.server import require_server, serve_sockets
+from microasgi.cli.targets import find_target
+from microasgi.cli.tree import walk
+from microasgi.cli.watching import changes_in, require_watcher
+from microasgi.routes import Mount
+from microasgi.routing import Router
+
+__all__ = ["dev", "main", "serve_child", "switch_debug_on"]
+
+_PATIENCE = 10.0  # seconds that the application has to stop before it is killed
+
+
+def dev(arguments: Namespace) -> int:
+    """Run the command: serve, and start again after changes, until it is interrupted."""
+    require_server()
+    require_watcher()
+    target = find_target(arguments.app, factory=arguments.factory)
+    listener = bind(arguments.host, arguments.port)
+    if arguments.host not in {"127.0.0.1", "localhost", "::1"}:
+        complain(f"on {arguments.host} others see tracebacks and source: use `microasgi run` for them")
+    child = Child(arguments, listener)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    folders = [_root(target.folder), *map(Path, arguments.watch)]
+    try:
+        _follow(child, folders, stop)
+    finally:
+        child.stop()
+        listener.close()
+    return 0
+
+
+def _follow(child: Child, folders: list[Path], stop: threading.Event) -> None:
+    for changes in changes_in(folders, stop):
+        if changes:
+            shown = ", ".join(show_path(path) for path in changes[:3])
+            say(f"{shown}{' and more' if len(changes) > 3 else ''} changed: starting again")
+            child.stop()
+        if changes or child.process is None:  # only now: what changes from here on is seen
+            child.start()
+        elif child.has_ended():
+            say("waiting for a change")
+
+
+def _root(folder: Path) -> Path:
+    """Return what is watched: the current folder, if the application is somewhere below it."""
+    current = Path.cwd()
+    return current if folder.resolve().is_relative_to(current) else folder
+
+
+def say(text: str) -> None:
+    """Tell the developer."""
+    print(f"microasgi: {text}", flush=True)
+
+
+class Child:
+    """The process that the application runs in."""
+
+    def __init__(self, arguments: Namespace, listener: socket.socket) -> None:
+        listener.set_inheritable(True)
+        self.process: subprocess.Popen[bytes] | None = None
+        self._told = False
+        self._listener = listener
+        options = {**vars(arguments), "fd": listener.fileno(), "port": listener.getsockname()[1]}
+        options = {key: value for key, value in options.items() if not callable(value)}
+        self._command = [sys.executable, "-c", "from microasgi.cli.dev import main; main()", json.dumps(options)]
+
+    def start(self) -> None:
+        """Start the application."""
+        self._told = False
+        self.process = subprocess.Popen(self._command, pass_fds=[self._listener.fileno()])
+
+    def stop(self) -> None:
+        """Ask it to stop, and see to it that it does."""
+        if self.process is None or self.process.poll() is not None:
+            return
+        self.process.terminate()
+        try:
+            self.process.wait(_PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def has_ended(self) -> bool:
+        """Tell, once, that the process has ended by itself."""
+        if self._told or self.process is None or self.process.poll() is None:
+            return False
+        self._told = True
+        return True
+
+
+def main() -> None:
+    """Run in the application's process: what to do stands in the command line, as JSON."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        sys.exit(serve_child(json.loads(sys.argv[1])))
+    except Complaint as complaint:
+        complain(str(complaint))
+        sys.exit(2)
+
+
+def serve_child(options: dict[str, Any]) -> int:
+    """Load the application, with tracebacks on, and serve it on the socket that was handed down."""
+    loaded = load(find_target(options["app"], factory=options["factory"]))
+    switch_debug_on(loaded.app)
+    count = sum(1 for found in walk(loaded.app) if not found.inner)
+    host = f"[{options['host']}]" if ":" in options["host"] else options["host"]
+    routes = "1 route" if count == 1 else f"{count} routes"
+    say(f"{loaded.import_string}, {routes}, on http://{host}:{options['port']} (Ctrl-C stops it)")
+    listener = socket.socket(fileno=os.dup(options["fd"]))
+    server = {"log_level": "info", "access_log": True, "timeout_graceful_shutdown": 2, "proxy_headers": False}
+    return 0 if serve_sockets(loaded.app, [listener], server) else 3  # type: ignore[arg-type]
+
+
+def switch_debug_on(app: Any) -> None:
+    """Let an application of ours, and those that are mounted in it, show tracebacks."""
+    if not isinstance(app, Router):
+        return
+    app.errors.debug = True
+    for route in app.routes:
+        if isinstance(route, Mount):
+            switch_debug_on(route.app)
