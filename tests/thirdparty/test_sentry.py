@@ -68,7 +68,7 @@ def kept() -> Iterator[Kept]:
     )
     yield transport
     sentry_sdk.get_client().close(timeout=0)
-    sentry_sdk.init()
+    sentry_sdk.init(default_integrations=False, auto_enabling_integrations=False)  # those change other packages
 
 
 def sentry(place: str, **options: Any) -> Any:
