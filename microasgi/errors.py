@@ -22,7 +22,7 @@ from microasgi.exceptions import ClientDisconnect, ConfigurationError, HTTPExcep
 from microasgi.foreign import AppResponse
 from microasgi.headers import find_header, prefers_json
 from microasgi.requests import Request
-from microasgi.responses import HTMLResponse, PlainTextResponse, Response
+from microasgi.responses import PlainTextResponse, Response
 from microasgi.types import Scope
 
 __all__ = ["Errors", "HandlerKey", "errors_inside", "problem", "report", "sole_error"]
@@ -110,11 +110,14 @@ class Errors:
             return problem(request, 500, "Internal Server Error")
 
     def _answer(self, request: Request[Any], error: Exception) -> Response:
+        page = _debug_page(request, error) if self.debug else None
+        if page is not None:
+            return page
         if isinstance(error, HTTPException):
             return problem(request, error.status_code, error.detail, error.headers)
         if isinstance(error, ClientDisconnect):
             return problem(request, 400, "the client left")  # nobody is there to read it
-        return _debug_page(request, error) if self.debug else problem(request, 500, "Internal Server Error")
+        return problem(request, 500, "Internal Server Error")
 
     def guard(self, call: Call) -> Call:
         """Return a call from which every result comes as a response that has begun, and every error as one too."""
@@ -197,19 +200,7 @@ def _user_line(error: Exception) -> str:
     return f" at {own[-1].filename}:{own[-1].lineno} in {own[-1].name}" if own else ""
 
 
-def _debug_page(request: Request[Any], error: Exception) -> Response:
-    from html import escape
-    from traceback import format_exception
+def _debug_page(request: Request[Any], error: Exception) -> Response | None:
+    from microasgi.debugpage import debug_page  # only a mistake pays for it
 
-    text = "".join(format_exception(error))
-    accept = find_header(request.scope["headers"], b"accept") or b""
-    if b"text/html" not in accept:
-        return PlainTextResponse(text.encode(errors="backslashreplace"), 500)
-    title = escape(f"{type(error).__name__}: {error}")
-    page = (
-        f"<!doctype html><meta charset=utf-8><title>{title}</title>"
-        "<style>body{font:16px/1.5 system-ui,sans-serif;margin:2rem;max-width:70rem}h1{font-size:1.3rem}"
-        "pre{background:#f4f4f5;padding:1rem;overflow:auto;border-radius:.5rem;font-size:.85rem}</style>"
-        f"<h1>{title}</h1><p>{escape(request.method)} {escape(str(request.url))}</p><pre>{escape(text)}</pre>"
-    )
-    return HTMLResponse(page.encode(errors="backslashreplace"), 500)
+    return debug_page(request, error)

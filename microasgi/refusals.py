@@ -22,7 +22,7 @@ class Refusal:
     def __init__(self, errors: Errors, status: int, headers: Mapping[str, str] | None, *, shared: bool) -> None:
         self._status, self._headers = status, headers
         self._detail = HTTPException(status).detail
-        self._raises = errors.may_handle(HTTPException(status))
+        self._raises = errors.debug or errors.may_handle(HTTPException(status))
         # One response for all requests, where nobody around could change it.
         self._shared = self._make() if shared else None
 

@@ -23,14 +23,17 @@ PACKAGE = Path(__file__).parents[1] / "microasgi"
 # Floor 0 is the ground. The floor of a module is its place in this list.
 FLOORS: list[set[str]] = [
     {"exceptions", "types"},
-    {"concurrency", "convertors", "cookies", "headers", "multidict", "multipart", "serialization", "spool", "urls"},
+    {
+        *("concurrency", "convertors", "cookies", "headers", "multidict", "multipart", "serialization", "spool"),
+        *("tracebacks", "urls"),
+    },
     {
         *("background", "connection", "forms", "intake", "iteration", "lifespan", "paths", "responses"),
         *("socketrules", "stack"),
     },
-    {"body", "overlap", "socketconnection", "streaming", "table"},
+    {"body", "debugroutes", "overlap", "socketconnection", "streaming", "table"},
     {"requests", "websockets"},
-    {"endpoints", "foreign"},
+    {"debugpage", "endpoints", "foreign"},
     {"errors", "routes"},
     {"entrance", "hosts", "refusals", "sockets"},
     {"dispatch", "registry"},
