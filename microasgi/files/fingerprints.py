@@ -1,0 +1,61 @@
+"""Fingerprints: names of files with a hash of their content in them, "css/site.3f9a0c51b7de.css", made as asked for.
+
+The law of this file: a hash is made once for each state of a file, told by its time of change and its size.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from hashlib import sha256
+from typing import Final, TypeAlias
+
+__all__ = ["Identity", "fingerprint", "identity_of", "with_fingerprint", "without_fingerprint"]
+
+Identity: TypeAlias = tuple[int, int, int, int, int]
+"""What changes when a path leads to another file, or the file to other bytes."""
+_LENGTH: Final = 12  # hexadecimal digits: 48 bits tell the versions of one file apart
+_DIGITS: Final = frozenset("0123456789abcdef")
+_PIECE: Final = 1024 * 1024
+_made: dict[tuple[str, Identity], str] = {}
+_MOST: Final = 10_000
+
+
+def identity_of(status: os.stat_result) -> Identity:
+    """Return what tells this state of this file from any other."""
+    return status.st_mtime_ns, status.st_size, status.st_ino, status.st_dev, status.st_ctime_ns
+
+
+def fingerprint(path: str, status: os.stat_result) -> str:
+    """Return the hash of the file's content; `status` is its present one. It blocks when the file is new."""
+    key = path, identity_of(status)
+    found = _made.get(key)
+    if found is None:
+        digest = sha256()
+        with open(path, "rb") as file:
+            while piece := file.read(_PIECE):
+                digest.update(piece)
+        if len(_made) >= _MOST:
+            _made.clear()
+        found = _made[key] = digest.hexdigest()[:_LENGTH]
+    return found
+
+
+def with_fingerprint(name: str, mark: str) -> str:
+    """Return the file name with the hash before its last suffix."""
+    stem, suffix = os.path.splitext(name)
+    return f"{stem}.{mark}{suffix}"
+
+
+def without_fingerprint(name: str) -> Iterator[tuple[str, str]]:
+    """Iterate over what a name with a hash may stand for: the plain name and the hash."""
+    head, _, last = name.rpartition(".")
+    stem, _, mark = head.rpartition(".")
+    if stem and _is_mark(mark):
+        yield f"{stem}.{last}", mark
+    if head and _is_mark(last):
+        yield head, last
+
+
+def _is_mark(text: str) -> bool:
+    return len(text) == _LENGTH and _DIGITS.issuperset(text)
