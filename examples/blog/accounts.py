@@ -1,0 +1,84 @@
+"""Sign up, log in, log out; and who sent a request."""
+
+from __future__ import annotations
+
+from drafts import Draft, read_account
+from pages import Shared, empty, flash, templates
+from store import Member
+
+from microasgi import HTTPConnection, RedirectResponse, Request, Response, Router, run_in_threadpool
+from microasgi.middleware import AuthCredentials, AuthenticationBackend
+
+accounts = Router()
+
+
+class Members(AuthenticationBackend):
+    """Knows members by their sessions."""
+
+    async def authenticate(self, conn: HTTPConnection[Shared]) -> tuple[AuthCredentials, Member] | None:
+        """Return the member of the session, if it has one who still exists."""
+        number = conn.session.get("member")
+        if number is None:
+            return None
+        member = await run_in_threadpool(conn.state["store"].member, number)
+        return (AuthCredentials(["authenticated"]), member) if member else None
+
+
+@accounts.get("/sign-up")
+def sign_up(request: Request[Shared]) -> Response:
+    """Show the form for a new account."""
+    return show_form(request, empty("name"), new=True)
+
+
+@accounts.post("/sign-up")
+async def create_account(request: Request[Shared]) -> Response:
+    """Make an account and log in, or show the form again with what is wrong."""
+    draft = read_account(await request.form())
+    if not draft.errors:
+        password = await request.state["passwords"].hash(draft.values["password"])
+        member = await run_in_threadpool(request.state["store"].add_member, draft.values["name"], password)
+        if member:
+            return begin(request, member, f"Welcome, {member.name}!")
+        draft.errors["name"] = "Somebody has this name already. Please choose another."
+    return show_form(request, draft, new=True)
+
+
+@accounts.get("/log-in")
+def log_in(request: Request[Shared]) -> Response:
+    """Show the form to log in."""
+    return show_form(request, empty("name"), new=False)
+
+
+@accounts.post("/log-in")
+async def check_password(request: Request[Shared]) -> Response:
+    """Log in and go to where the visitor wanted to be, or show the form again: it never tells which part was wrong."""
+    draft = read_account(await request.form())
+    member = await run_in_threadpool(request.state["store"].member_named, draft.values["name"])
+    stored = member.password if member else None
+    if await request.state["passwords"].check(draft.values["password"][:1000], stored) and member:
+        return begin(request, member, f"Good to see you, {member.name}.")
+    draft.errors = {"password": "No member has this name and this password."}
+    return show_form(request, draft, new=False)
+
+
+@accounts.post("/log-out")
+async def log_out(request: Request[Shared]) -> Response:
+    """Forget who this is."""
+    request.session.clear()
+    flash(request, "You are logged out.")
+    return RedirectResponse(request.url_path_for("home"), 303)
+
+
+def begin(request: Request[Shared], member: Member, welcome: str) -> Response:
+    """Log a member in: with a new session, so that one which somebody planted before is worth nothing."""
+    request.session.cycle()
+    request.session["member"] = member.id
+    flash(request, welcome)
+    wanted = request.query_params.get("next", "")
+    on_this_site = wanted.startswith("/") and wanted[1:2] not in {"/", "\\"}
+    return RedirectResponse(wanted if on_this_site else request.url_path_for("home"), 303)
+
+
+def show_form(request: Request[Shared], draft: Draft, *, new: bool) -> Response:
+    context = {"draft": draft, "new": new, "title": "Sign up" if new else "Log in"}
+    return templates.TemplateResponse(request, "account.html", context, 422 if draft.errors else 200)
