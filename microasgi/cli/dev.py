@@ -42,7 +42,7 @@ def dev(arguments: Namespace) -> int:
     child = Child(arguments, listener)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, lambda _number, _frame: stop.set())
     folders = [_root(target.folder), *map(Path, arguments.watch)]
     try:
         _follow(child, folders, stop)

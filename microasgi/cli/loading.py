@@ -125,8 +125,8 @@ def _try(call: Any) -> Any:
 
 def _is_app(value: object) -> bool:
     if inspect.isroutine(value):
-        parameters = inspect.signature(value).parameters if inspect.isfunction(value) else {}
-        return inspect.iscoroutinefunction(value) and list(parameters) == ["scope", "receive", "send"]
+        parameters = list(inspect.signature(value).parameters) if inspect.isfunction(value) else []
+        return inspect.iscoroutinefunction(value) and parameters == ["scope", "receive", "send"]
     return is_asgi_app(value)
 
 

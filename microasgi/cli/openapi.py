@@ -8,7 +8,6 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-
 import anyio
 
 from microasgi.cli.complaints import Complaint, explain

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from argparse import Namespace
-from typing import Any
+from typing import Any, cast
 
 from microasgi.cli.complaints import show_path
 from microasgi.cli.loading import load
@@ -69,4 +69,4 @@ def render(rows: list[dict[str, Any]]) -> str:
 
 
 def _cell(value: object) -> str:
-    return ",".join(value) if isinstance(value, list) else str(value)
+    return ",".join(cast("list[str]", value)) if isinstance(value, list) else str(value)

@@ -33,10 +33,14 @@ def is_watched(path: str) -> bool:
 def changes_in(folders: Sequence[Path], stop: threading.Event) -> Iterator[list[str]]:
     """Yield the files that were changed, again and again, and an empty list where there was none for a while."""
     watchfiles = require_watcher()
-    filtered = watchfiles.DefaultFilter()  # without caches, virtual environments and the like
+    not_ignored = watchfiles.DefaultFilter()  # without caches, virtual environments and the like
+
+    def matters(change: Any, path: str) -> bool:
+        return is_watched(path) and bool(not_ignored(change, path))
+
     watched = watchfiles.watch(
         *folders,
-        watch_filter=lambda change, path: is_watched(path) and filtered(change, path),
+        watch_filter=matters,
         debounce=200,
         rust_timeout=_PAUSE,
         yield_on_timeout=True,
