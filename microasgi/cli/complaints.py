@@ -10,6 +10,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from traceback import FrameSummary, extract_tb
 
+from microasgi.exceptions import ConfigurationError
+
 __all__ = ["Complaint", "complain", "explain", "is_users", "near", "show_path"]
 
 _PACKAGE = str(Path(__file__).parents[1])
@@ -42,18 +44,25 @@ def is_users(filename: str) -> bool:
     return not installed and not filename.startswith(_STANDARD_LIBRARY + os.sep)
 
 
-def explain(error: BaseException) -> str:
-    """Return an error of the user's code as: file:line, what it is, and the line of source that it came from."""
+def explain(error: BaseException, place: tuple[str, int] | None = None) -> str:
+    """Return an error of the user's code as: file:line, what it is, and the line of source that it came from.
+
+    `place` is where it is looked for if the error itself does not tell.
+    """
     if isinstance(error, SyntaxError) and error.filename:
         return _place(error.filename, error.lineno or 0, f"{type(error).__name__}: {error.msg}", error.text)
     text = str(error)
-    what = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    kind = type(error).__name__
+    # Our own texts say it all; others' mean little without the name of their class.
+    what = text if isinstance(error, ConfigurationError) else f"{kind}: {text}" if text else kind
     frame = _users_frame(error)
-    if frame is None:
+    if frame is not None:
+        place = (frame.filename, frame.lineno or 0)
+    if place is None:
         return what
-    place = f"{frame.filename}:{frame.lineno}: "  # which the error's own text may begin with already
-    what = what.replace(place, "", 1)
-    return _place(frame.filename, frame.lineno or 0, what.replace(os.getcwd() + os.sep, ""), frame.line)
+    file, line = place
+    what = what.replace(f"{file}:{line}: ", "", 1)  # with which its own text may begin
+    return _place(file, line, what.replace(os.getcwd() + os.sep, ""), frame.line if frame else None)
 
 
 def _users_frame(error: BaseException) -> FrameSummary | None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ast
 import builtins
-import functools
 import inspect
 import sys
 from collections.abc import Callable, Iterator
@@ -230,8 +229,6 @@ class Inspection:
 
 def _functions(endpoint: Any, kind: str, found: Found | None, is_method: bool = False) -> Iterator[Function]:
     """Yield the one function that an endpoint is, if its source can be seen and is the user's."""
-    while isinstance(endpoint, functools.partial) and not endpoint.args:
-        endpoint = cast(Any, endpoint).func
     if inspect.ismethod(endpoint):
         endpoint, is_method = endpoint.__func__, True
     if not inspect.isroutine(endpoint):

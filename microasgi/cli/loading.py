@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 from microasgi.cli.complaints import Complaint, explain, near, show_path
+from microasgi.cli.sources import find_definition
 from microasgi.cli.targets import Target
 from microasgi.endpoints import is_asgi_app
 from microasgi.routing import Router
@@ -55,7 +56,7 @@ def load(target: Target) -> Loaded:
     if not _is_app(value):
         raise Complaint(f"{name} in {_show(target)} is {_what(value, name)}{_list_apps(module)}")
     if isinstance(value, Router):
-        _try(value.freeze)  # mistakes in middleware show now, before a server starts
+        _try(value.freeze, _place(module, name))  # mistakes in middleware show now, before a server starts
     return Loaded(value, module, name, target, is_made)
 
 
@@ -116,11 +117,16 @@ def _make(factory: Any, name: str, target: Target) -> Any:
     return value
 
 
-def _try(call: Any) -> Any:
+def _try(call: Any, place: tuple[str, int] | None = None) -> Any:
     try:
         return call()
     except Exception as error:
-        raise Complaint(explain(error)) from None
+        raise Complaint(explain(error, place)) from None
+
+
+def _place(module: ModuleType, name: str) -> tuple[str, int] | None:
+    file = getattr(module, "__file__", None)
+    return (file, find_definition(file, name.partition(".")[0])) if file else None
 
 
 def _is_app(value: object) -> bool:
