@@ -28,7 +28,7 @@ class Ahead:
         self.runs = False
         self.error: Exception | None = None
         self._task: object = None
-        self._scope: anyio.CancelScope | None = None
+        self._scope = anyio.CancelScope()
 
     def start(self, work: Callable[[], Awaitable[None]]) -> None:
         """Let `work` run in a task that belongs to the event loop, until it returns or `stop` is called."""
@@ -61,5 +61,4 @@ class Ahead:
 
     async def stop(self) -> None:
         """End the task: nobody wants a message any more."""
-        if self._scope is not None:
-            self._scope.cancel()
+        self._scope.cancel()

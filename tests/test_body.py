@@ -348,8 +348,10 @@ async def test_what_receive_raises_reaches_who_asks() -> None:
     async def receive() -> Message:
         raise ZeroDivisionError
 
-    with pytest.raises(ZeroDivisionError):
-        await Intake(receive).is_disconnected()
+    intake = Intake(receive)
+    for ask in (intake.is_disconnected, intake.until_disconnect, intake.take):
+        with pytest.raises(ZeroDivisionError):
+            await ask()
 
 
 async def test_asking_takes_nothing_from_a_body_that_comes_later() -> None:
@@ -386,6 +388,21 @@ async def test_looking_out_ends_when_it_is_stopped() -> None:
     await body.stop()
     await anyio.sleep(0.01)
     assert not server.receiving
+
+
+async def test_two_readers_take_turns_in_receive() -> None:
+    body, server = body_of()
+    found: list[Message] = []
+
+    async def take() -> None:
+        found.append(await body.take())
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(take)
+        group.start_soon(take)
+        await anyio.sleep(0.01)
+        server.push(chunk(b"a"), chunk(b"b", False))
+    assert found == [chunk(b"a"), chunk(b"b", False)]
 
 
 async def test_asking_disturbs_nobody_who_reads() -> None:
