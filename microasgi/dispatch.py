@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from microasgi.connection import query_text, sole_host
+from microasgi.endpoints import from_middleware
 from microasgi.errors import Errors
 from microasgi.exceptions import HTTPException
 from microasgi.foreign import respond
@@ -21,7 +22,7 @@ from microasgi.requests import Request
 from microasgi.responses import Response
 from microasgi.routes import BaseRoute, Mount, Route
 from microasgi.sockets import deny, socket_app
-from microasgi.stack import fold
+from microasgi.stack import Folded, Layer, fold
 from microasgi.table import Table
 from microasgi.types import ASGIApp, Receive, Scope, Send
 from microasgi.urls import quote_path
@@ -64,7 +65,7 @@ class Dispatch:
         errors: Errors,
         *,
         redirect_slashes: bool,
-        serve: Callable[[Call, ASGIApp], ASGIApp],
+        serve: Callable[[Call, ASGIApp, Layer | None], ASGIApp],
         default: ASGIApp | None = None,
         shared_refusals: bool = False,
     ) -> None:
@@ -114,7 +115,7 @@ class Dispatch:
             guard=self._errors.guard,
             guard_layer=self._errors.guard_layer,
         )
-        return Target(route, folded.call, folded.app)
+        return Target(route, _checked(folded), folded.app)
 
     def _call_by_path(self, request: Request[Any]) -> Awaitable[Any]:
         """Find the route and return what it awaits to answer. Hot: nothing here but the look-up."""
@@ -222,6 +223,17 @@ class Dispatch:
 
     async def _deny(self, scope: Scope, receive: Receive, send: Send) -> None:
         await deny(scope, receive, send, HTTPException(404))
+
+
+def _checked(folded: Folded) -> Call:
+    call, layer = folded.call, folded.layer
+    if layer is None:
+        return call
+
+    async def checked(request: Request[Any]) -> Any:
+        return from_middleware(await call(request), layer)
+
+    return checked
 
 
 def local_path(scope: Scope) -> str:

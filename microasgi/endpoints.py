@@ -27,6 +27,7 @@ __all__ = [
     "adapt",
     "as_response",
     "describe",
+    "from_middleware",
     "is_asgi_app",
     "is_class_endpoint",
 ]
@@ -239,6 +240,16 @@ def as_response(result: Any, handler: Any = None) -> Response:
         "a Response, text, bytes, a dict, a list, a dataclass, a generator, None, (value, status) or "
         "(value, status, headers)"
     )
+
+
+def from_middleware(result: Any, middleware: Any) -> Response:
+    """Return the response that a function middleware's result stands for; TypeError for None, a forgotten `return`."""
+    if result is None:
+        raise TypeError(
+            f"middleware {describe(middleware)} returned None: return what `await call_next(request)` gave it, or a "
+            "response of its own"
+        )
+    return as_response(result, middleware)
 
 
 def _with_status(handler: Any, value: Any, status: int, headers: Mapping[str, str] | None = None) -> Response:

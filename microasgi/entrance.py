@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
-from microasgi.endpoints import as_response
+from microasgi.endpoints import as_response, from_middleware
 from microasgi.errors import Errors, report
 from microasgi.exceptions import ClientDisconnect
 from microasgi.foreign import AppResponse
 from microasgi.requests import Request
 from microasgi.responses import PLAIN_RESULTS, PREPARED_LENGTHS, Response, content_length
+from microasgi.stack import Layer
 from microasgi.types import ASGIApp, Message, Receive, Scope, Send
 from microasgi.urls import quote_path
 
@@ -30,9 +31,10 @@ class Entrance:
 
     _role = "app"
 
-    def __init__(self, owner: object, role: str, errors: Errors, call: Call, app: ASGIApp) -> None:
+    def __init__(self, owner: object, role: str, errors: Errors, call: Call, app: ASGIApp, layer: Layer | None) -> None:
         self._owner, self._role, self.errors = owner, role, errors
         self._call, self._app = call, app
+        self._layer = layer  # the function middleware that `call` is
         self._detour: ASGIApp | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -51,7 +53,7 @@ class Entrance:
                 result = await self._call(request)
                 plain = PLAIN_RESULTS.get(result.__class__)
                 if plain is None:
-                    response = result if isinstance(result, Response) else as_response(result, scope.get("route"))
+                    response = result if isinstance(result, Response) else self._as_response(result, scope)
                 else:  # no Response object for what needs none: 1.1 us instead of 1.7
                     render, content_type = plain
                     body = render(result)
@@ -75,6 +77,11 @@ class Entrance:
             if request.closing is not None:
                 await request.close()
         return None
+
+    def _as_response(self, result: Any, scope: Scope) -> Response:
+        if self._layer is not None:
+            return from_middleware(result, self._layer)
+        return as_response(result, scope.get("route"))
 
     async def _settle(self, error: Exception, request: Request[Any], response: Response | None) -> bool:
         """Deal with an error while sending; False if it has to end the connection, because something was sent."""

@@ -17,7 +17,7 @@ from typing import Any, Final, TypeAlias, cast
 
 from microasgi.concurrency import run_in_threadpool
 from microasgi.connection import HTTPConnection
-from microasgi.endpoints import as_response
+from microasgi.endpoints import as_response, from_middleware
 from microasgi.exceptions import ClientDisconnect, ConfigurationError, HTTPException, WebSocketException
 from microasgi.foreign import AppResponse
 from microasgi.headers import find_header, prefers_json
@@ -114,6 +114,7 @@ class Errors:
         if page is not None:
             return page
         if isinstance(error, HTTPException):
+            error.__traceback__ = None  # one that is raised again and again would gather those of all requests
             return problem(request, error.status_code, error.detail, error.headers)
         if isinstance(error, ClientDisconnect):
             return problem(request, 400, "the client left")  # nobody is there to read it
@@ -144,7 +145,7 @@ class Errors:
         async def guarded(request: Request[Any]) -> Response:
             try:
                 response = await middleware(request, call_next)
-                return response if isinstance(response, Response) else as_response(response, middleware)
+                return response if isinstance(response, Response) else from_middleware(response, middleware)
             except Exception as error:
                 return await respond(request, error)
 

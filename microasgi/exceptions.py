@@ -97,7 +97,7 @@ class ClientDisconnect(Exception):
     """The client left before its request's body was complete. Nobody is there to answer: it ends the request."""
 
 
-class ConfigurationError(Exception):
+class ConfigurationError(RuntimeError):
     """Something is wrong with how the application is put together; raised at registration or start-up."""
 
 

@@ -7,7 +7,9 @@ kept there while the middleware goes on, and run on while the response is sent: 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from typing import Any, Final
+
+import anyio
 
 from microasgi.concurrency import Stepper
 from microasgi.requests import Request
@@ -15,6 +17,11 @@ from microasgi.responses import Response
 from microasgi.types import ASGIApp, Message, Receive, Scope, Send
 
 __all__ = ["AppResponse", "respond"]
+
+
+# Messages that may come before the response's start.
+_BEFORE_START: Final = frozenset({"http.response.early_hint", "http.response.push", "http.response.debug"})
+_CHUNK: Final = 256 * 1024
 
 
 class AppResponse(Response):
@@ -95,9 +102,12 @@ class AppResponse(Response):
     async def _chunks(self) -> AsyncIterator[bytes]:
         await self.begin()
         while await self._stepper.advance():
-            body = self._stepper.handed.get("body")
-            if body:
-                yield body
+            message = self._stepper.handed
+            if message["type"] == "http.response.pathsend":
+                async for chunk in _read(message["path"]):
+                    yield chunk
+            elif message.get("body"):
+                yield message["body"]
 
     async def _receive(self) -> Message:
         if self._abandoned:
@@ -113,13 +123,21 @@ class AppResponse(Response):
             self._start = message
             self.status_code = message["status"]
             self.raw_headers = [(bytes(name), bytes(value)) for name, value in message.get("headers", ())]
-        elif message["type"] != "http.response.body":
+        elif message["type"] in _BEFORE_START:
             await self._request.send_message(message)
             return
+        elif not self._start:
+            raise RuntimeError(f"{self._app!r} sent {message['type']} before http.response.start (ASGI HTTP)")
         if not self._abandoned:
             await self._stepper.pause(message)
         if self._abandoned:
             raise OSError("the response was replaced, as if the client had left")
+
+
+async def _read(path: str) -> AsyncIterator[bytes]:
+    async with await anyio.open_file(path, "rb") as file:
+        while chunk := await file.read(_CHUNK):
+            yield chunk
 
 
 def respond(app: ASGIApp) -> Callable[[Request[Any]], Awaitable[Response]]:

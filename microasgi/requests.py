@@ -46,6 +46,7 @@ class Request(HTTPConnection[StateT]):
     closing: list[Callable[[], Awaitable[None]]] | None = None
     """What `close` calls."""
     _body: Body | None = None
+    _looks_out: bool = False
     _replay: Receive | None = None
     _form: FormData | None = None
     _json: Any = None
@@ -138,27 +139,37 @@ class Request(HTTPConnection[StateT]):
 
     async def close(self) -> None:
         """Run the clean-ups, the last one first, each of them whatever the others raise: files of a form, say."""
-        closing, self.closing = self.closing, None
+        closing, self.closing = self.closing or [], None
+        if len(closing) == 1:
+            await closing[0]()
+            return
         async with AsyncExitStack() as stack:
-            for clean_up in closing or ():
+            for clean_up in closing:
                 stack.push_async_callback(clean_up)
 
     def is_disconnected(self) -> Coroutine[Any, Any, bool]:
         """Tell whether the client has left, without waiting for it and without touching the body."""
-        return self._intake().is_disconnected()
+        return self._lookout().is_disconnected()
 
     def until_disconnect(self) -> Coroutine[Any, Any, Message]:
         """Wait until the client has left and return that message; chunks of the body are kept for their reader.
 
         A body that nobody begins to read is given up when 1 MiB of it has been kept for 30 seconds.
         """
-        return self._intake().until_disconnect()
+        return self._lookout().until_disconnect()
 
     async def send_early_hints(self, link: str, /, *additional_links: str) -> None:
         """Send a 103 response with these `Link` header values (RFC 8297) if the server can; else do nothing."""
         if "http.response.early_hint" in (self.scope.get("extensions") or ()):
             links = [encode_header("link", value)[1] for value in (link, *additional_links)]
             await self._send({"type": "http.response.early_hint", "links": links})
+
+    def _lookout(self) -> Body:
+        body = self._intake()
+        if not self._looks_out:
+            self._looks_out = True
+            self.on_close(body.stop)
+        return body
 
     def _intake(self) -> Body:
         if self._body is None:

@@ -26,7 +26,7 @@ from microasgi.registry import Registry
 from microasgi.responses import PlainTextResponse
 from microasgi.routes import BaseRoute, MiddlewareList, Mount, Route, WebSocketRoute
 from microasgi.sockets import deny
-from microasgi.stack import Call, fold
+from microasgi.stack import Call, Layer, fold
 from microasgi.types import ASGIApp, Receive, Scope, Send
 
 __all__ = ["BaseRoute", "Host", "Mount", "Route", "Router", "WebSocketRoute"]
@@ -111,11 +111,11 @@ class Router(Registry, Entrance):
             guard=self.errors.guard,
             guard_layer=self.errors.guard_layer,
         )
-        self._call, self._app, self._outermost = folded.call, folded.app, folded.outermost
-        self._inside = folded.outermost or self._serve(folded.call, folded.app)
+        self._call, self._app, self._outermost, self._layer = folded
+        self._inside = folded.outermost or self._serve(folded.call, folded.app, folded.layer)
 
-    def _serve(self, call: Call, app: ASGIApp) -> ASGIApp:
-        return Entrance(self, self.role, self.errors, call, app)
+    def _serve(self, call: Call, app: ASGIApp, layer: Layer | None) -> ASGIApp:
+        return Entrance(self, self.role, self.errors, call, app, layer)
 
     def _others(self, socket: ASGIApp) -> ASGIApp:
         """Return what answers the scopes that are no http requests."""
@@ -157,7 +157,6 @@ class Router(Registry, Entrance):
             run.task = spawn(partial(run.hold, self._enter))
         await run.started.wait()
         if run.failure is not None:
-            self._running.pop(loop, None)
             await self._refuse_unstarted(scope, receive, send)
             return
         scope.setdefault("state", dict(run.state))

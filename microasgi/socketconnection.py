@@ -7,15 +7,14 @@ after a close or a disconnect, and nothing received after a disconnect.
 from __future__ import annotations
 
 from collections import deque
-from functools import partial
 from time import monotonic
-from typing import Final, NoReturn, TypeVar
+from typing import Final, NoReturn, TypeVar, cast
 
 import anyio
 
+from microasgi.ahead import Ahead
 from microasgi.connection import HTTPConnection, StateT
 from microasgi.exceptions import WebSocketDisconnect
-from microasgi.intake import glance
 from microasgi.socketrules import WebSocketState, check_close, measure, payload_of, size_limit, speaks, state_after
 from microasgi.types import Message, Receive, Scope, Send
 
@@ -48,9 +47,10 @@ class SocketConnection(HTTPConnection[StateT]):
         self._connect_seen = False
         self._short = -1  # characters of a message that need no counting; -1 until the limit has been looked up
         self._unheard = 0  # messages sent since one was received, from HEARING on while one is waited for
-        self._aside: deque[Message] | None = None  # received by a look-out, or a place for it while that is at it
+        self._ahead: Ahead | None = None  # receives for a handler that only sends
+        self._aside: deque[Message] | None = None  # what that has received, or a place for it while it runs
         self._held = 0  # bytes in there
-        self._looking: anyio.Event | None = None
+        self._awaited: anyio.Event | None = None  # somebody wants the next message from there
         self._looked = 0.0
         self._code, self._reason = _NO_STATUS, ""
 
@@ -140,20 +140,28 @@ class SocketConnection(HTTPConnection[StateT]):
 
     async def _hear(self) -> Message:
         """Receive a message: one that was put aside, or else the server's next."""
-        while self._looking is not None and not self._aside:
-            await self._looking.wait()
-        self._check("receive")
-        if self._aside:
-            message = self._aside.popleft()
-            self._held -= _weight(message)
-            if not self._aside and self._looking is None:
-                self._aside = None
-            return message
         self._unheard = HEARING
         try:
-            return await self._receive()
+            while self._now is _CONNECTED and not self._aside and self._ahead is not None and self._ahead.runs:
+                self._awaited = self._awaited or anyio.Event()
+                await self._awaited.wait()
+            return self._take_aside() if self._aside and self._now is not _CLOSED else await self._receive_next()
         finally:
             self._unheard = 0
+
+    def _take_aside(self) -> Message:
+        aside = cast(deque[Message], self._aside)
+        message = aside.popleft()
+        self._held -= _weight(message)
+        if not aside and not cast(Ahead, self._ahead).runs:
+            self._aside = None
+        return message
+
+    async def _receive_next(self) -> Message:
+        if self._ahead is not None:
+            self._ahead.check()
+        self._check("receive")
+        return await self._receive()
 
     async def _sort_out(self, message: Message, wanted: type[T]) -> T:
         """Return what a message holds, after all checks; raise where it is an end, and end where it is no good."""
@@ -177,33 +185,44 @@ class SocketConnection(HTTPConnection[StateT]):
         await self.close(code, reason)
         raise WebSocketDisconnect(code, reason)
 
+    async def stop_listening(self) -> None:
+        """End what still receives for the handler, which has returned."""
+        if self._ahead is not None:
+            await self._ahead.stop()
+
     async def _look_out(self) -> None:
         """Raise if the peer has left: most servers take in silence what is sent to nobody, and tell who receives."""
+        ahead = self._ahead
+        if ahead is not None and (ahead.runs or ahead.error is not None):
+            return ahead.check()
         now = monotonic()
-        if self._looking is not None or now - self._looked < _INTERVAL:
-            return
+        if now - self._looked < _INTERVAL:
+            return None
         first, self._looked = not self._looked, now
-        if first:
-            return
-        aside = self._aside = self._aside or deque()
-        looking = self._looking = anyio.Event()
-        try:
-            await glance(partial(self._listen, aside))
-        finally:
-            self._looking = None
-            looking.set()
-            if not aside:
-                self._aside = None
+        if first or self._held > _MOST_HELD:
+            return None
+        ahead = self._ahead = ahead or Ahead()
+        self._aside = self._aside or deque()
+        ahead.start(self._listen)
+        await ahead.settle(lambda: self._now is not _CONNECTED)
         self._check("send")
+        return None
 
-    async def _listen(self, aside: deque[Message]) -> None:
-        while self._now is _CONNECTED and self._held < _MOST_HELD:
-            message = await self._receive()
-            if message.get("type") == "websocket.disconnect":
-                self._leave(message)
-            else:
-                aside.append(message)
-                self._held += _weight(message)
+    async def _listen(self) -> None:
+        """Put messages aside until the peer leaves, there are too many, or somebody takes over."""
+        aside = cast(deque[Message], self._aside)
+        try:
+            while self._now is _CONNECTED and self._held <= _MOST_HELD and self._awaited is None:
+                message = await self._receive()
+                if message.get("type") == "websocket.disconnect":
+                    self._leave(message)
+                else:
+                    aside.append(message)
+                    self._held += _weight(message)
+        finally:
+            awaited, self._awaited = self._awaited, None
+            if awaited is not None:
+                awaited.set()
 
 
 def _weight(message: Message) -> int:

@@ -38,12 +38,15 @@ def socket_app(
                 await deny(scope, receive, send, HTTPException(403, _OTHER_ORIGIN))
                 return
         try:
-            await handler(websocket)
-        except Exception as error:
-            if not _peer_left(error):
-                await _end_by_error(websocket, sole_error(error), errors.of(scope))
-        if websocket.socket_state in _OPEN:
-            await websocket.close(1000)
+            try:
+                await handler(websocket)
+            except Exception as error:
+                if not _peer_left(error):
+                    await _end_by_error(websocket, sole_error(error), errors.of(scope))
+            if websocket.socket_state in _OPEN:
+                await websocket.close(1000)
+        finally:
+            await websocket.stop_listening()
 
     return run
 

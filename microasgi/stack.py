@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from typing import Any, NamedTuple, TypeAlias
+from functools import wraps
+from typing import Any, NamedTuple, TypeAlias, cast
 
 from microasgi.exceptions import ConfigurationError
 from microasgi.types import ASGIApp
@@ -56,7 +57,11 @@ class Middleware:
         function, args, kwargs = self
         if not args and not kwargs:
             return self.cls
-        return lambda request, call_next: function(request, call_next, *args, **kwargs)
+
+        def layer(request: Any, call_next: Call) -> Any:
+            return function(request, call_next, *args, **kwargs)
+
+        return cast(Layer, wraps(function)(layer))
 
 
 def as_middleware(items: Iterable[Middleware | Callable[..., Any]]) -> list[Middleware]:
@@ -91,12 +96,14 @@ def _check(middleware: Middleware) -> None:
 class Folded(NamedTuple):
     """A built stack: `call` for http where the outermost layers are functions, `app` for every other scope.
 
-    `outermost` is set where the outermost layer is an ASGI application: then that answers everything.
+    `outermost` is set where the outermost layer is an ASGI application: then that answers everything. `layer` is the
+    outermost layer where that is a function.
     """
 
     call: Call
     app: ASGIApp
     outermost: ASGIApp | None
+    layer: Layer | None
 
 
 def fold(
@@ -104,16 +111,16 @@ def fold(
     call: Call,
     app: ASGIApp,
     *,
-    serve: Callable[[Call, ASGIApp], ASGIApp],
+    serve: Callable[[Call, ASGIApp, Layer | None], ASGIApp],
     respond: Callable[[ASGIApp], Call],
     guard: Callable[[Call], Call],
     guard_layer: Callable[[Layer, Call], Call],
 ) -> Folded:
     """Build the stack around `call`, which answers http requests, and `app`, which answers other scopes.
 
-    `serve` makes an ASGI application of both, `respond` turns an application into a call. `guard` wraps a call so that
-    every exception leaves it as a response, `guard_layer` the same for a function middleware and what it calls next.
-    The outermost function is not guarded: whoever calls it is.
+    `serve` makes an ASGI application of both and the layer that `call` is, `respond` turns an application into a
+    call. `guard` wraps a call so that every exception leaves it as a response, `guard_layer` the same for a function
+    middleware and what it calls next. The outermost function is not guarded: whoever calls it is.
     """
     outermost: ASGIApp | None = None
     layer: Layer | None = None  # the function middleware that `call` is, if it is one
@@ -125,11 +132,11 @@ def fold(
             call = _bind(layer, call_next)
             outermost = None
             continue
-        app = outermost = middleware.cls(outermost or serve(call, app), *middleware.args, **middleware.kwargs)
+        app = outermost = middleware.cls(outermost or serve(call, app, layer), *middleware.args, **middleware.kwargs)
         if not callable(outermost):
             raise ConfigurationError(f"{middleware!r} returned {outermost!r}, which is not an ASGI application")
         call, layer = respond(outermost), None
-    return Folded(call, app, outermost)
+    return Folded(call, app, outermost, layer)
 
 
 def _bind(layer: Layer, call_next: Call) -> Call:

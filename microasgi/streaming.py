@@ -76,6 +76,15 @@ class StreamingResponse(Response):
         if self.background is not None:
             await self.background()
 
+    @property
+    def body(self) -> bytes:
+        """Not there: a stream's body comes in chunks."""
+        raise RuntimeError("a stream's body comes in chunks: read body_iterator, or return a new Response")
+
+    @body.setter
+    def body(self, body: bytes) -> None:
+        raise RuntimeError("a stream sends what body_iterator gives: set that, or return a new Response")
+
     async def _send_chunks(self, send: Send) -> None:
         """Send everything, or stop where `send` says by an OSError that the client has left (ASGI HTTP 2.4)."""
         left = find_header(self.raw_headers, b"content-length")

@@ -32,7 +32,8 @@ def websocket_scope(**keys: Any) -> Scope:
 class StrictServer:
     """Gives the messages one by one and waits when it has none left; keeps what is sent.
 
-    AssertionError for two calls of `receive` at a time, and for one after a disconnect.
+    AssertionError for two calls of `receive` at a time, and for one after a disconnect. A call that is cancelled takes
+    the next message along, as on granian.
     """
 
     def __init__(self, *messages: Message) -> None:
@@ -41,7 +42,8 @@ class StrictServer:
         self.gone = False
         self.calls = 0
         self.send_fails_after: int | None = None
-        self._receiving = False
+        self.receiving = False
+        self._lost = 0
         self._more = anyio.Event()
 
     def push(self, *messages: Message) -> None:
@@ -50,19 +52,29 @@ class StrictServer:
         self._more = anyio.Event()
 
     async def receive(self) -> Message:
-        assert not self._receiving, "receive() is being called already"
+        assert not self.receiving, "receive() is being called already"
         assert not self.gone, "receive() was called after a disconnect"
-        self._receiving = True
+        self.receiving = True
         self.calls += 1
         try:
-            await anyio.lowlevel.checkpoint()
-            while not self.inbox:
-                await self._more.wait()
+            message = await self._next()
+        except BaseException:
+            self._lost += 1
+            raise
         finally:
-            self._receiving = False
-        message = self.inbox.popleft()
+            self.receiving = False
         self.gone = message.get("type") in {"http.disconnect", "websocket.disconnect"}
         return message
+
+    async def _next(self) -> Message:
+        await anyio.lowlevel.checkpoint()
+        while True:
+            while not self.inbox:
+                await self._more.wait()
+            message = self.inbox.popleft()
+            if not self._lost or message.get("type") in {"http.disconnect", "websocket.disconnect"}:
+                return message
+            self._lost -= 1
 
     async def send(self, message: Message) -> None:
         await anyio.lowlevel.checkpoint()

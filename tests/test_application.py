@@ -9,11 +9,17 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import anyio
 import anyio.lowlevel
 import pytest
+from starlette.applications import Starlette
+from starlette.background import BackgroundTask as StarletteTask
+from starlette.requests import Request as StarletteRequest
+from starlette.responses import StreamingResponse as StarletteStream
+from starlette.routing import Route as StarletteRoute
 
 from microasgi import (
     BackgroundTask,
@@ -541,6 +547,73 @@ async def test_a_foreign_stream_passes_function_middleware_chunk_by_chunk() -> N
         assert (await exchange.receive_output())["body"] == b"!"
 
 
+async def test_a_file_that_a_foreign_application_names_is_read_for_a_middleware(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"contents")
+    path = str(tmp_path / "file")
+
+    async def foreign(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.early_hint", "links": []})
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"8")]})
+        await send({"type": "http.response.pathsend", "path": path})
+
+    async def look(request: Request, call_next: Next) -> Response:
+        response: Any = await call_next(request)
+        if request.url.query != "read":
+            return response
+        return Response(b"".join([chunk async for chunk in response.body_iterator]))
+
+    offers: dict[str, Any] = {"http.response.early_hint": {}, "http.response.pathsend": {}}
+    app = MicroASGI(routes=[Mount("/f", foreign)], middleware=[look])
+    assert (await request(app, "GET", "/f?read", extensions=offers)).body == b"contents"
+    async with Exchange(app, http_scope("GET", "/f", extensions=offers)) as exchange:
+        kinds = [(await exchange.receive_output())["type"] for _ in range(3)]
+    assert kinds == ["http.response.early_hint", "http.response.start", "http.response.pathsend"]
+
+
+async def test_a_body_before_its_start_is_an_error_that_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    async def foreign(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.body", "body": b""})
+
+    app = MicroASGI(routes=[Mount("/f", foreign)], middleware=[tagging("a")])
+    assert (await request(app, "GET", "/f")).status == 500
+    assert "sent http.response.body before http.response.start" in caplog.text
+
+
+@pytest.mark.parametrize("where", ["application", "inner", "route", "behind a class"])
+async def test_a_middleware_that_forgets_to_return_is_an_error_that_names_it(
+    where: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def forgets(request: Request, call_next: Next) -> None:
+        await call_next(request)
+
+    async def home(request: Request) -> str:
+        return "home"
+
+    stack: dict[str, list[Any]] = {
+        "application": [forgets],
+        "inner": [tagging("a"), forgets],
+        "route": [],
+        "behind a class": [ClassTag, forgets],
+    }
+    own = [forgets] if where == "route" else []
+    app = MicroASGI(routes=[Route("/", home, middleware=own)], middleware=stack[where])
+    assert (await request(app)).status == 500
+    assert "forgets (" in caplog.text
+    assert "returned None: return what `await call_next(request)` gave it" in caplog.text
+
+
+async def test_an_error_that_is_raised_for_every_request_does_not_grow() -> None:
+    forbidden = HTTPException(403)
+
+    async def home(request: Request) -> str:
+        raise forbidden
+
+    app = MicroASGI(routes=[Route("/", home)])
+    for _ in range(3):
+        assert (await request(app)).status == 403
+    assert forbidden.__traceback__ is None
+
+
 async def test_a_middleware_may_rewrite_a_foreign_body() -> None:
     async def shout(request: Request, call_next: Next) -> Response:
         response: Any = await call_next(request)
@@ -685,12 +758,6 @@ async def test_messages_beside_the_response_pass_a_stepped_application() -> None
 
 
 async def test_middleware_around_a_starlette_application() -> None:
-    from starlette.applications import Starlette
-    from starlette.background import BackgroundTask as StarletteTask
-    from starlette.requests import Request as StarletteRequest
-    from starlette.responses import StreamingResponse as StarletteStream
-    from starlette.routing import Route as StarletteRoute
-
     ran: list[str] = []
 
     async def stream(request: StarletteRequest) -> StarletteStream:
@@ -1163,12 +1230,18 @@ async def test_an_application_that_cannot_start_lazily_answers_503_and_tries_aga
     @app.lifespan
     async def run() -> AsyncIterator[None]:
         tries.append(1)
+        await anyio.sleep(0.001)
         if len(tries) == 1:
             raise ValueError("not yet")
         yield
 
-    if kind == "http":
+    async def expect_503() -> None:
         assert (await request(app)).status == 503
+
+    if kind == "http":
+        async with anyio.create_task_group() as group:  # they wait for the same start
+            for _ in range(2):
+                group.start_soon(expect_503)
     else:
         assert (await talk(app))[0]["status"] == 503
     assert (await request(app)).body == b"ok"

@@ -17,7 +17,7 @@ import microasgi.body
 import microasgi.intake
 from microasgi.body import Body, Chunks, Replay, shared_body
 from microasgi.exceptions import ClientDisconnect, HTTPException
-from microasgi.intake import Intake, glance
+from microasgi.intake import Intake
 from microasgi.spool import Spool
 from microasgi.types import Message
 from tests.strict_server import StrictServer, chunk, http_disconnect
@@ -348,8 +348,61 @@ async def test_what_receive_raises_reaches_who_asks() -> None:
     async def receive() -> Message:
         raise ZeroDivisionError
 
-    with pytest.raises(ZeroDivisionError):
-        await Intake(receive).is_disconnected()
+    intake = Intake(receive)
+    for ask in (intake.is_disconnected, intake.until_disconnect, intake.take):
+        with pytest.raises(ZeroDivisionError):
+            await ask()
+
+
+async def test_asking_takes_nothing_from_a_body_that_comes_later() -> None:
+    body, server = body_of()
+    assert not await body.is_disconnected()
+    server.push(chunk(b"a"), chunk(b"b", False))
+    assert await read(body) == b"ab"
+
+
+async def test_who_looks_out_may_be_cancelled_before_the_body_comes() -> None:
+    body, server = body_of()
+    with anyio.move_on_after(0.01):
+        await body.until_disconnect()
+    server.push(chunk(b"a", False))
+    assert await read(body) == b"a"
+
+
+async def test_a_reader_that_was_cancelled_gets_no_body_with_a_hole() -> None:
+    body, server = body_of(chunk(b"a"))
+    stream = Chunks(body, ENOUGH, 30.0)
+    assert await anext(stream) == b"a"
+    with anyio.move_on_after(0.01):
+        await anext(stream)
+    server.push(chunk(b"b"), chunk(b"c", False))
+    with pytest.raises(RuntimeError, match="that part may be gone"):
+        await anext(stream)
+
+
+async def test_looking_out_ends_when_it_is_stopped() -> None:
+    body, server = body_of()
+    await body.stop()
+    assert not await body.is_disconnected()
+    assert server.receiving
+    await body.stop()
+    await anyio.sleep(0.01)
+    assert not server.receiving
+
+
+async def test_two_readers_take_turns_in_receive() -> None:
+    body, server = body_of()
+    found: list[Message] = []
+
+    async def take() -> None:
+        found.append(await body.take())
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(take)
+        group.start_soon(take)
+        await anyio.sleep(0.01)
+        server.push(chunk(b"a"), chunk(b"b", False))
+    assert found == [chunk(b"a"), chunk(b"b", False)]
 
 
 async def test_asking_disturbs_nobody_who_reads() -> None:
@@ -452,14 +505,6 @@ async def test_a_body_whose_reading_has_begun_is_not_given_up(monkeypatch: pytes
         await anyio.sleep(0.1)
         assert len(server.inbox) == 3
         assert len(b"".join([part async for part in stream])) == 3 * MIB
-
-
-async def test_a_glance_raises_what_it_finds() -> None:
-    async def look() -> None:
-        raise ValueError("found")
-
-    with pytest.raises(ValueError, match="found"):
-        await glance(look)
 
 
 # For an application behind the request.

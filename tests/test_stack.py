@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from microasgi.exceptions import ConfigurationError
-from microasgi.stack import Call, Folded, Middleware, as_middleware, fold
+from microasgi.stack import Call, Folded, Layer, Middleware, as_middleware, fold
 from microasgi.types import ASGIApp, Receive, Scope, Send
 
 pytestmark = pytest.mark.anyio
@@ -54,7 +54,7 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
     scope["log"].append("app")
 
 
-def serve(call: Call, app: ASGIApp) -> ASGIApp:
+def serve(call: Call, app: ASGIApp, layer: Layer | None) -> ASGIApp:
     """Make an application of both, as the entrance is one; requests are scopes here."""
 
     async def served(scope: Scope, receive: Receive, send: Send) -> None:
@@ -114,7 +114,7 @@ async def log_of(stack: Folded, kind: str = "http") -> list[str]:
 
 
 async def test_an_empty_stack_is_what_it_was_given() -> None:
-    assert folded() == (call, app, None)
+    assert folded() == (call, app, None, None)
 
 
 async def test_functions_call_each_other_outermost_first() -> None:

@@ -796,3 +796,11 @@ async def test_an_unsent_stream_complains_of_nothing(log: list[str]) -> None:
     StreamingResponse(blocking(log, b"a"))
     gc.collect()
     assert log == []
+
+
+def test_the_body_of_a_stream_cannot_be_replaced_by_accident() -> None:
+    response = StreamingResponse([b"a"])
+    with pytest.raises(RuntimeError, match="comes in chunks"):
+        _ = response.body
+    with pytest.raises(RuntimeError, match="set that, or return a new Response"):
+        response.body = b"b"

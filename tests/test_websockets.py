@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -13,8 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import microasgi.socketconnection
+from microasgi.errors import Errors
 from microasgi.exceptions import WebSocketDisconnect, WebSocketStateError
 from microasgi.responses import PlainTextResponse
+from microasgi.sockets import socket_app
 from microasgi.streaming import StreamingResponse
 from microasgi.testing import lint
 from microasgi.types import Message, Receive, Scope, Send
@@ -703,7 +706,72 @@ async def test_it_keeps_the_messages_that_came_before_for_whoever_receives() -> 
     assert await websocket.receive_bytes() == b"b"
     assert await websocket.receive_json() == 3
     assert await anext(websocket.iter_text()) == "d"
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_it_keeps_what_came_before_the_peer_left() -> None:
+    websocket, _ = await open_socket(text("a"), left(4000))
+    with pytest.raises(WebSocketDisconnect, match="4000"):
+        for _ in range(5):
+            await websocket.send_text("x")
+    assert await websocket.receive_text() == "a"
+    with pytest.raises(WebSocketDisconnect, match="4000"):
+        await websocket.receive_text()
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_nothing_is_lost_when_who_receives_during_a_look_is_cancelled() -> None:
+    websocket, server = await open_socket()
+    for _ in range(5):
+        await websocket.send_text("x")
+    with anyio.move_on_after(0.01):
+        await websocket.receive_text()
+    server.push(text("a"), text("b"))
+    assert [await websocket.receive_text(), await websocket.receive_text()] == ["a", "b"]
     assert websocket._aside is None
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_after_a_close_nothing_is_received_that_was_put_aside() -> None:
+    websocket, _ = await open_socket(text("a"))
+    for _ in range(5):
+        await websocket.send_text("x")
+    await websocket.close()
+    with pytest.raises(WebSocketDisconnect):
+        await websocket.receive_text()
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_what_the_server_raises_at_a_look_reaches_the_handler() -> None:
+    async def receive() -> Message:
+        if not messages:
+            raise ZeroDivisionError
+        return messages.pop()
+
+    messages: list[Message] = [CONNECT]
+    websocket: WebSocket[Any] = WebSocket(websocket_scope(), receive, StrictServer().send)
+    await websocket.accept()
+    for call in (websocket.send_text, websocket.send_text, websocket.send_bytes):
+        with contextlib.suppress(ZeroDivisionError):
+            for _ in range(5):
+                await call(b"x" if call == websocket.send_bytes else "x")  # type: ignore[arg-type]
+    with pytest.raises(ZeroDivisionError):
+        await websocket.receive_text()
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_no_look_goes_on_when_the_handler_has_returned() -> None:
+    server = StrictServer(CONNECT)
+
+    async def handler(websocket: WebSocket[Any]) -> None:
+        await websocket.accept()
+        for _ in range(5):
+            await websocket.send_text("x")
+        assert server.receiving
+
+    await socket_app(handler, Errors(), None)(websocket_scope(headers=[]), server.receive, server.send)
+    await anyio.sleep(0.01)
+    assert not server.receiving
 
 
 @pytest.mark.usefixtures("impatient")
@@ -765,7 +833,7 @@ async def test_who_begins_to_receive_during_a_look_waits_for_it(first: Message |
 
     async def listen() -> None:
         while not received:
-            if websocket._looking is not None:
+            if websocket._ahead is not None:
                 received.append(await websocket.receive())
             await anyio.lowlevel.checkpoint()
 
@@ -777,7 +845,6 @@ async def test_who_begins_to_receive_during_a_look_waits_for_it(first: Message |
         if first is None:
             server.push(text("a"))
     assert received == [text("a")]
-    assert websocket._aside is None
 
 
 # Whatever comes, whatever is called.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
@@ -21,6 +21,7 @@ from pages import picture_path, show_book, show_entry, show_error
 
 from microasgi import (
     BackgroundTask,
+    CallNext,
     HTTPConnection,
     HTTPException,
     MicroASGI,
@@ -67,7 +68,7 @@ async def open_book() -> AsyncIterator[Shared]:
 
 
 @app.middleware
-async def refuse_other_sites(request: Request[Shared], call_next: Callable[..., Awaitable[Response]]) -> Response:
+async def refuse_other_sites(request: Request[Shared], call_next: CallNext) -> Response:
     """Refuse forms that a page of another site sends here; what has neither of these headers is no browser."""
     site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
     if site is None and origin is not None:
@@ -78,7 +79,7 @@ async def refuse_other_sites(request: Request[Shared], call_next: Callable[..., 
 
 
 @app.middleware
-async def add_headers(request: Request[Shared], call_next: Callable[..., Awaitable[Response]]) -> Response:
+async def add_headers(request: Request[Shared], call_next: CallNext) -> Response:
     """Tell browsers what pages of this site may do, and how long the answer took; around the one above."""
     started = time.perf_counter()
     response = await call_next(request)

@@ -196,6 +196,14 @@ async def watching(request: Request) -> str:
     return "to nobody"
 
 
+@router.post("/asking")
+async def asking(request: Request) -> bytes:
+    for _ in range(10):
+        await request.is_disconnected()
+        await anyio.sleep(0.01)
+    return await request.body()
+
+
 @router.get("/waiting")
 async def waiting(request: Request) -> AsyncIterator[str]:
     try:

@@ -43,6 +43,22 @@ BODIES = [
         wire_only="interim responses are the server's",
     ),
     one(
+        "the handler asks for the client before the body comes",
+        Ask(method="POST", target="/asking", body=b"", promised=4, headers=(("expect", "100-continue"),)),
+        Continue(),
+        Raw(b"body"),
+        Answer(),
+        **WHOLE,
+        body=b"body",
+        wire_only="interim responses are the server's",
+    ),
+    one(
+        "the handler asks for the client while the body comes",
+        Ask(method="POST", target="/asking", chunks=(b"one ", b"two ", b"three")),
+        **WHOLE,
+        body=b"one two three",
+    ),
+    one(
         "upload cut in the middle",
         post("/echo", b"half", promised=1000),
         Leave(),

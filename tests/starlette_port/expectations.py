@@ -516,7 +516,6 @@ except RuntimeError:
 else:
     raise AssertionError
 """,
-        "ConfigurationError could be a RuntimeError too; low priority",
     ),
     Expectation(
         "unlimited-bodies",
