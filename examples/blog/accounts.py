@@ -6,10 +6,11 @@ from drafts import Draft, read_account
 from pages import Shared, empty, flash, templates
 from store import Member
 
-from microasgi import HTTPConnection, RedirectResponse, Request, Response, Router, run_in_threadpool
-from microasgi.middleware import AuthCredentials, AuthenticationBackend
+from microasgi import HTTPConnection, Middleware, RedirectResponse, Request, Response, Router, run_in_threadpool
+from microasgi.middleware import AuthCredentials, AuthenticationBackend, RateLimitMiddleware, local_path
 
 accounts = Router()
+guess_slowly = Middleware(RateLimitMiddleware, limit="10/minute; 100/day", name="log-in")
 
 
 class Members(AuthenticationBackend):
@@ -49,7 +50,7 @@ def log_in(request: Request[Shared]) -> Response:
     return show_form(request, empty("name"), new=False)
 
 
-@accounts.post("/log-in")
+@accounts.post("/log-in", middleware=[guess_slowly])
 async def check_password(request: Request[Shared]) -> Response:
     """Log in and go to where the visitor wanted to be, or show the form again: it never tells which part was wrong."""
     draft = read_account(await request.form())
@@ -74,9 +75,8 @@ def begin(request: Request[Shared], member: Member, welcome: str) -> Response:
     request.session.cycle()
     request.session["member"] = member.id
     flash(request, welcome)
-    wanted = request.query_params.get("next", "")
-    on_this_site = wanted.startswith("/") and wanted[1:2] not in {"/", "\\"}
-    return RedirectResponse(wanted if on_this_site else request.url_path_for("home"), 303)
+    home = request.url_path_for("home")
+    return RedirectResponse(local_path(request.query_params.get("next"), home), 303)
 
 
 def show_form(request: Request[Shared], draft: Draft, *, new: bool) -> Response:

@@ -16,7 +16,7 @@ from passwords import Passwords
 from posts import posts
 from store import Store
 
-from microasgi import HTTPConnection, HTTPException, MicroASGI, Middleware, Response, Router, run_in_threadpool
+from microasgi import HTTPException, MicroASGI, Middleware, Request, Response, Router, run_in_threadpool
 from microasgi.files import StaticFiles
 from microasgi.middleware import (
     AuthenticationMiddleware,
@@ -100,7 +100,7 @@ async def open_store() -> AsyncIterator[Shared]:
 
 @app.exception_handler(500)
 @app.exception_handler(HTTPException)
-async def show_problem(request: HTTPConnection[Shared], error: Exception) -> Response:
+async def show_problem(request: Request[Shared], error: Exception) -> Response:
     """Show an error as a page to people; programs get the framework's own answer."""
     if wants_json(request):
         raise error

@@ -25,7 +25,7 @@ class Shared(TypedDict):
     pictures: Path
 
 
-def visitor(request: HTTPConnection[Any]) -> dict[str, Any]:
+def visitor(request: Request[Any]) -> dict[str, Any]:
     """Give every template the member, if somebody is logged in, and the messages that wait for them.
 
     Pages outside of the sessions, a 404 say, know nobody.
@@ -42,7 +42,7 @@ def day(written: str) -> str:
     return f"{moment.day} {moment:%B %Y}"
 
 
-templates = Jinja2Templates(directory=Path(__file__).with_name("templates"), context_processors=[visitor])
+templates = Jinja2Templates(directory=Path(__file__).with_name("templates"), context_processors=[visitor], strict=True)
 templates.env.filters["day"] = day
 
 

@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
+
+from microasgi.middleware import BaseUser
 
 _SCHEMA = """
 PRAGMA journal_mode = WAL;
@@ -34,18 +36,17 @@ _COMMENTS = "SELECT comments.id, name, text, written FROM comments JOIN members 
 
 
 @dataclass(frozen=True)
-class Member:
-    """Somebody with an account; `password` is its hash. Also what `request.user` is after the log-in."""
+class Member(BaseUser):
+    """Somebody with an account; `password` is its hash. `request.user` is one after the log-in."""
 
-    is_authenticated: ClassVar[bool] = True
     id: int
     name: str
     password: str
 
     @property
-    def display_name(self) -> str:
-        """The name."""
-        return self.name
+    def is_authenticated(self) -> bool:
+        """True."""
+        return True
 
 
 @dataclass(frozen=True)

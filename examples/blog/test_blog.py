@@ -123,6 +123,11 @@ def test_a_failed_log_in_does_not_say_what_was_wrong(client: TestClient, name: s
     assert "No member has this name and this password." in page.text
 
 
+def test_passwords_are_guessed_slowly(client: TestClient) -> None:
+    statuses = [log_in(client, "Ada", "a wrong password").status_code for _ in range(11)]
+    assert statuses == [422] * 10 + [429]
+
+
 def test_passwords_are_kept_as_scrypt_hashes(client: TestClient, folder: Path) -> None:
     sign_up(client)
     store = Store(folder / "blog.sqlite3")
