@@ -102,7 +102,7 @@ def find_package(package: Package) -> str:
         spec = find_spec(name)
     except (ImportError, ValueError) as error:
         raise ConfigurationError(f"StaticFiles: the package {name!r} cannot be imported: {error}") from error
-    if spec is None or not spec.origin:
+    if spec is None or not spec.has_location or spec.origin is None:
         raise ConfigurationError(f"StaticFiles: there is no package {name!r}, or it has no files on disk")
     path = os.path.normpath(os.path.join(os.path.dirname(spec.origin), folder))
     if not os.path.isdir(path):
