@@ -98,7 +98,8 @@ def _find_name(module: ModuleType, target: Target) -> str:
     if len(names) == 1:
         return names[0]
     if names:
-        raise Complaint(f"{_show(target)} has several applications: write {target.module}:{names[0]} (or {names[1:]})")
+        choice = " or ".join(f"{_show(target)}:{name}" for name in names)
+        raise Complaint(f"{_show(target)} has several applications: write {choice}")
     for name in _FACTORIES:
         if inspect.isroutine(getattr(module, name, None)):
             return name
