@@ -6,15 +6,23 @@ Law: addresses are compared as numbers, never as text, and an IPv4 address withi
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from microasgi.exceptions import ConfigurationError
 
 __all__ = ["Peers", "read_peer"]
 
-_REMEMBERED: Final = 1024  # peers, and what is thought of them
+_REMEMBERED: Final = 1024  # peers, and what is thought of them: reading an address takes microseconds
 _LONGEST: Final = 64  # characters of an address with its port
+
+
+class Peer(NamedTuple):
+    """An address in its usual form, with its port or 0, and whether it is believed."""
+
+    client: tuple[str, int]
+    trusted: bool
 
 
 class Peers:
@@ -25,26 +33,22 @@ class Peers:
         self._all = "*" in texts
         self._unix = self._all or "unix" in texts
         self._networks = [_read_network(text) for text in texts if text not in ("*", "unix")]
-        self._known: dict[str, bool] = {}
+        self._find = lru_cache(_REMEMBERED)(self._judge)
 
     def trusts(self, client: Any) -> bool:
         """Tell whether the `client` of a scope is trusted: a pair of host and port, or None."""
         host: str = client[0] if client else ""
-        known = self._known.get(host)
-        if known is None:
-            known = self._decide(host)
-            if len(self._known) < _REMEMBERED:
-                self._known[host] = known
-        return known
-
-    def _decide(self, host: str) -> bool:
-        if not host:
+        if self._all or not host:
             return self._unix
-        found = read_peer(host)
-        return self._all or (found is not None and self._has(found[0]))
+        found = self._find(host)
+        return found is not None and found.trusted
 
-    def _has(self, address: IPv4Address | IPv6Address) -> bool:
-        return self._all or any(address in network for network in self._networks)
+    def _judge(self, text: str) -> Peer | None:
+        found = read_peer(text)
+        if found is None:
+            return None
+        address, port = found
+        return Peer((str(address), port), self._all or any(address in network for network in self._networks))
 
     def walk(self, entries: Sequence[str]) -> tuple[tuple[str, int] | None, int]:
         """Go from the last entry towards the first while addresses are trusted.
@@ -53,18 +57,18 @@ class Peers:
         """
         client, hops = None, 0
         for entry in reversed(entries):
-            found = read_peer(entry)
+            text = entry.strip(" \t")
+            found = self._find(text) if len(text) <= _LONGEST else None  # nothing long is remembered
             if found is None:
                 break
-            client, hops = (str(found[0]), found[1]), hops + 1
-            if not self._has(found[0]):
+            client, hops = found.client, hops + 1
+            if not found.trusted:
                 break
         return client, hops
 
 
 def read_peer(text: str) -> tuple[IPv4Address | IPv6Address, int] | None:
     """Read an address, an IPv6 one also in brackets, with a port or without (then 0); None for anything else."""
-    text = text.strip(" \t")
     if len(text) > _LONGEST or "%" in text:  # a zone can hold any text, and means nothing on another machine
         return None
     host, port = text, ""

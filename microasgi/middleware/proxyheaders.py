@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, TypeAlias
 
 from microasgi.middleware.authority import read_authority
 from microasgi.middleware.peers import Peers
@@ -25,14 +25,8 @@ _X_NAMES: Final = {b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host"
 
 _prefix = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~\-]+)+").fullmatch
 
-
-class Told(NamedTuple):
-    """What the proxies tell of a request; the empty text for what they do not."""
-
-    client: tuple[str, int] | None
-    proto: str
-    host: str
-    prefix: str
+Told: TypeAlias = tuple[tuple[str, int] | None, str, str, str]
+"""What the proxies tell: client, scheme, host and prefix; the empty text for what they do not."""
 
 
 class ProxyHeadersMiddleware:
@@ -72,34 +66,36 @@ class ProxyHeadersMiddleware:
 
     def _read_x_forwarded(self, lists: dict[bytes, list[str]]) -> Told:
         client, hops = self._peers.walk(lists.get(b"x-forwarded-for", ()))
-
-        def entry(name: bytes) -> str:
-            """The entry as far from the end as the client's, or the first if there are not as many."""
-            entries = lists.get(name)
-            return entries[-min(max(hops, 1), len(entries))].strip(" \t") if entries else ""
-
-        proto, host, prefix = map(entry, (b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-prefix"))
-        return Told(client, proto, host, prefix)
+        hop = hops or 1
+        proto = _entry(lists.get(b"x-forwarded-proto"), hop)
+        host = _entry(lists.get(b"x-forwarded-host"), hop) if self._takes_host else ""
+        prefix = _entry(lists.get(b"x-forwarded-prefix"), hop) if self._takes_prefix else ""
+        return client, proto, host, prefix
 
     def _read_forwarded(self, lists: dict[bytes, list[str]]) -> Told:
         elements = [*map(_read_element, lists[b"forwarded"])]
         client, hops = self._peers.walk([element.get("for", "") for element in elements])
-        chosen = elements[-max(hops, 1)]
-        return Told(client, chosen.get("proto", ""), chosen.get("host", ""), "")
+        chosen = elements[-(hops or 1)]
+        return client, chosen.get("proto", ""), chosen.get("host", "") if self._takes_host else "", ""
 
     def _corrected(self, scope: Scope, told: Told) -> Scope:
+        client, proto, host, prefix = told
         changed: dict[str, Any] = {**scope}
-        if told.client is not None:
-            changed["client"] = told.client
-        if scheme := _SCHEMES[scope["type"]].get(told.proto.lower()):
+        if client is not None:
+            changed["client"] = client
+        if scheme := _SCHEMES[scope["type"]].get(proto.lower()):
             changed["scheme"] = scheme
-        if self._takes_host and read_authority(told.host):
+        if host and read_authority(host):
             others = [pair for pair in scope["headers"] if pair[0] != b"host"]
-            changed["headers"] = [(b"host", told.host.encode("ascii")), *others]
-        prefix = told.prefix.rstrip("/")
-        if self._takes_prefix and _prefix(prefix):
-            changed.update(_below(scope, prefix))
+            changed["headers"] = [(b"host", host.encode("ascii")), *others]
+        if prefix and _prefix(prefix.rstrip("/")):
+            changed.update(_below(scope, prefix.rstrip("/")))
         return changed
+
+
+def _entry(entries: list[str] | None, hop: int) -> str:
+    """Return the entry that stands as far from the end as the client's, or the first if there are not as many."""
+    return entries[-min(hop, len(entries))].strip(" \t") if entries else ""
 
 
 def _below(scope: Scope, prefix: str) -> dict[str, Any]:

@@ -97,7 +97,7 @@ def test_what_is_remembered_of_peers_is_bounded() -> None:
     peers = Peers("10.0.0.0/8")
     for number in [*range(1100), *range(1100)]:
         assert peers.trusts((f"10.0.{number % 256}.{number // 256}", 1))
-    assert len(peers._known) == 1024
+    assert peers._find.cache_info().currsize == 1024
 
 
 # X-Forwarded-For
