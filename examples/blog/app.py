@@ -13,7 +13,7 @@ from accounts import Members, accounts
 from drafts import PICTURE_SIZE
 from pages import Shared, templates, wants_json
 from passwords import Passwords
-from posts import posts
+from posts import pictures, posts
 from store import Store
 
 from microasgi import HTTPException, MicroASGI, Middleware, Request, Response, Router, run_in_threadpool
@@ -86,16 +86,17 @@ app = MicroASGI(
     max_body_size=64 * 1024,
 )
 app.mount("/static", StaticFiles(directory=Path(__file__).with_name("static")), name="static")
-app.mount("/", site)  # static files are outside of the sessions: they are the same for everybody, in every cache
+app.include(pictures)
+app.mount("/", site)  # what is above is outside of the sessions: the same for everybody, in every cache
 
 
 @app.lifespan
 async def open_store() -> AsyncIterator[Shared]:
     """Open the database and the folder of pictures."""
-    pictures = data_folder() / "pictures"
-    pictures.mkdir(exist_ok=True)
+    folder = data_folder() / "pictures"
+    folder.mkdir(exist_ok=True)
     with closing(await run_in_threadpool(Store, data_folder() / "blog.sqlite3")) as store:
-        yield {"store": store, "passwords": Passwords(), "pictures": pictures}
+        yield {"store": store, "passwords": Passwords(), "pictures": folder}
 
 
 @app.exception_handler(500)

@@ -22,6 +22,7 @@ VARY = {"vary": "accept"}
 UPLOAD = PICTURE_SIZE + 256 * 1024  # in bytes: a picture and the fields around it
 
 posts = Router()
+pictures = Router()  # outside of the sessions, as static files are
 
 
 @posts.get("/")
@@ -126,7 +127,7 @@ async def preview(request: Request[Shared]) -> Response:
     return templates.TemplateResponse(request, "post.html", {"comment": said}, block="comment")
 
 
-@posts.get("/pictures/{name}")
+@pictures.get("/pictures/{name}")
 def picture(request: Request[Shared]) -> Response:
     """Send a picture as the type that it was found to be. A name is never used for other bytes."""
     name: str = request.path_params["name"]

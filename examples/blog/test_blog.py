@@ -291,6 +291,8 @@ def test_a_picture_is_served_as_what_it_is_under_a_name_of_ours(client: TestClie
     assert answer.headers["content-type"] == "image/png"
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert "immutable" in answer.headers["cache-control"]
+    assert "cookie" not in answer.headers.get("vary", "").lower()
+    assert client.get(path, headers={"range": "bytes=1-3"}).content == b"PNG"
 
 
 def test_a_picture_is_replaced_and_removed_with_its_file(client: TestClient, folder: Path) -> None:
