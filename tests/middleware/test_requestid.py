@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator
+from logging.config import DictConfigurator
 from typing import Any
 
 import anyio
@@ -194,6 +195,12 @@ async def test_the_frameworks_record_of_an_error_has_the_id(records: list[tuple[
 async def test_so_has_the_record_of_an_error_in_a_middleware_inside(records: list[tuple[str, str, str]]) -> None:
     await request(site(make=lambda: "one"), path="/raises")
     assert [row[2] for row in records if row[0] == "microasgi"] == ["one"]
+
+
+def test_the_filter_can_be_named_in_a_logging_configuration() -> None:
+    configurator = DictConfigurator({"version": 1})
+    named = configurator.configure_filter({"()": "microasgi.middleware.RequestIDFilter"})
+    assert isinstance(named, RequestIDFilter)
 
 
 async def test_outside_of_requests_the_id_is_a_dash(records: list[tuple[str, str, str]]) -> None:
