@@ -5,7 +5,9 @@ request is played to every target and the answer must satisfy `problems()` befor
 """
 
 import json
+import os
 import random
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -30,6 +32,7 @@ CHUNKS = 100
 BOUNDARY = b"----benchmark7MA4YWxkTrZu0gW"
 UPLOAD_SIZE = 50 * 1024 * 1024
 PIECE = 64 * 1024
+FILE_SIZES = {"small.txt": 1024, "large.txt": 10 * 1024 * 1024}
 SPREAD = 4096
 
 
@@ -90,6 +93,27 @@ def upload_body() -> bytes:
     ) % (BOUNDARY, BOUNDARY)
     block = random.Random(7).randbytes(1024 * 1024)
     return head + block * (UPLOAD_SIZE // len(block)) + b"\r\n--%b--\r\n" % BOUNDARY
+
+
+def file_text(name: str) -> str:
+    """The content of a static file."""
+    line = "The quick brown fox jumps over the lazy dog, again and again.\n"
+    size = FILE_SIZES[name]
+    return (line * (size // len(line) + 1))[:size]
+
+
+@cache
+def files_directory() -> str:
+    """The directory of the static files, written once into the system's place for temporary files."""
+    directory = os.path.join(tempfile.gettempdir(), "microasgi-benchmark-files")
+    os.makedirs(directory, exist_ok=True)
+    for name, size in FILE_SIZES.items():
+        path = os.path.join(directory, name)
+        if not os.path.exists(path) or os.path.getsize(path) != size:
+            with open(f"{path}.{os.getpid()}", "w", encoding="ascii") as file:
+                file.write(file_text(name))
+            os.replace(f"{path}.{os.getpid()}", path)  # several targets may come here at once
+    return directory
 
 
 def upload_tail() -> bytes:
@@ -178,6 +202,11 @@ def all_cases() -> Iterator[Case]:
     )
     yield Case("stream", "100 chunks streamed", "stream", 1.4, answer=CHUNK * CHUNKS, answer_type=TEXT)
     yield Case("json_large", "100 kB json out", "json_large", None, answer=DOCUMENT, answer_type=JSON)
+    for name, title, goal in (("small.txt", "1 KiB", 0.8), ("large.txt", "10 MiB", 2.2)):
+        yield Case(
+            f"file_{name.partition('.')[0]}", f"static file, {title}", "files", goal, path=f"/static/{name}",
+            answer=file_text(name), answer_type=TEXT,
+        )  # fmt: skip
     upload = {"method": "POST", "upload": True, "answer_type": TEXT, "rounds": 7}
     upload["content_type"] = b"multipart/form-data; boundary=" + BOUNDARY
     yield Case("upload", "multipart 50 MB → file object", "upload", 2.0, **upload)

@@ -4,7 +4,16 @@ from typing import Any
 
 from blacksheep import Application, FromJSON, Request, Response, Router, StreamedContent, WebSocket, json, text
 from blacksheep.server.websocket import WebSocketDisconnectError
-from cases import DOCUMENT, HELLO, Item, parameter_template, static_template, stream_bytes, upload_answer
+from cases import (
+    DOCUMENT,
+    HELLO,
+    Item,
+    files_directory,
+    parameter_template,
+    static_template,
+    stream_bytes,
+    upload_answer,
+)
 
 MIB = 1024 * 1024
 
@@ -169,6 +178,12 @@ def upload_parts() -> Application:
         return text(upload_answer(title.decode(), size, tail))
 
     return single(count, method="POST")
+
+
+def files() -> Application:
+    app = Application(router=Router())
+    app.serve_files(files_directory(), root_path="static", extensions={".txt"})
+    return app
 
 
 def websocket() -> Application:

@@ -6,13 +6,23 @@ from types import ModuleType
 from typing import Any
 
 import django as package
-from cases import DOCUMENT, HELLO, item_from, parameter_template, static_template, stream_bytes, upload_answer
+from cases import (
+    DOCUMENT,
+    HELLO,
+    files_directory,
+    item_from,
+    parameter_template,
+    static_template,
+    stream_bytes,
+    upload_answer,
+)
 from django.conf import settings
 from django.core.asgi import get_asgi_application
 from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.urls import path
 from django.utils.decorators import sync_and_async_middleware
 from django.views.decorators.http import require_http_methods
+from django.views.static import serve
 
 SKIP = {"websocket": "no websockets", "upload_parts": "no part by part reading"}
 TEXT = "text/plain; charset=utf-8"
@@ -179,3 +189,7 @@ def upload() -> Any:
         return text(upload_answer(request.POST["title"], size, tail))
 
     return single(save, methods=("POST",))
+
+
+def files() -> Any:
+    return application(path("static/<path:path>", serve, {"document_root": files_directory()}))

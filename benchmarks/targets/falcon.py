@@ -3,7 +3,16 @@
 from typing import Any
 
 import falcon
-from cases import DOCUMENT, HELLO, item_from, parameter_template, static_template, stream_bytes, upload_answer
+from cases import (
+    DOCUMENT,
+    HELLO,
+    files_directory,
+    item_from,
+    parameter_template,
+    static_template,
+    stream_bytes,
+    upload_answer,
+)
 from falcon.asgi import App
 
 SKIP = {"upload": "no file object, parts are streams"}
@@ -182,6 +191,12 @@ def upload_parts() -> App:
             text(resp, upload_answer(title, size, tail))
 
     return single(Count())
+
+
+def files() -> App:
+    app = App()
+    app.add_static_route("/static", files_directory())
+    return app
 
 
 def websocket() -> App:

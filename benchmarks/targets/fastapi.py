@@ -2,9 +2,19 @@
 
 from typing import Annotated, Any
 
-from cases import DOCUMENT, HELLO, Item, parameter_template, static_template, stream_text, upload_answer
+from cases import (
+    DOCUMENT,
+    HELLO,
+    Item,
+    files_directory,
+    parameter_template,
+    static_template,
+    stream_text,
+    upload_answer,
+)
 from fastapi import Cookie, FastAPI, Form, Request, UploadFile, WebSocket
 from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
+from fastapi.staticfiles import StaticFiles
 
 SKIP = {"upload_parts": "no part by part reading"}
 MIB = 1024 * 1024
@@ -184,6 +194,12 @@ def upload() -> FastAPI:
             size, tail = size + len(piece), piece
         return upload_answer(title, size, tail)
 
+    return app
+
+
+def files() -> FastAPI:
+    app = FastAPI()
+    app.mount("/static", StaticFiles(directory=files_directory()))
     return app
 
 

@@ -2,7 +2,16 @@
 
 from typing import Annotated, Any
 
-from cases import DOCUMENT, HELLO, Item, parameter_template, static_template, stream_bytes, upload_answer
+from cases import (
+    DOCUMENT,
+    HELLO,
+    Item,
+    files_directory,
+    parameter_template,
+    static_template,
+    stream_bytes,
+    upload_answer,
+)
 from clients import PatientClient
 from litestar import Litestar, MediaType, Request, Response, WebSocket, get, post, route
 from litestar import websocket as websocket_route
@@ -11,6 +20,7 @@ from litestar.enums import RequestEncodingType
 from litestar.exceptions import WebSocketDisconnect
 from litestar.params import Body, Parameter
 from litestar.response import Stream
+from litestar.static_files import create_static_files_router
 
 CLIENT = PatientClient
 SKIP = {"upload_parts": "no part by part reading"}
@@ -176,6 +186,10 @@ def upload() -> Litestar:
         return upload_answer(data["title"], size, tail)
 
     return application(save)
+
+
+def files() -> Litestar:
+    return application(create_static_files_router("/static", directories=[files_directory()]))
 
 
 def websocket() -> Litestar:

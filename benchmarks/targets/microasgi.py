@@ -3,9 +3,10 @@
 from collections.abc import AsyncIterator
 from typing import Any
 
-from cases import DOCUMENT, HELLO, parameter_template, static_template, stream_text, upload_answer
+from cases import DOCUMENT, HELLO, files_directory, parameter_template, static_template, stream_text, upload_answer
 
 from microasgi import MicroASGI, Request, StreamingResponse, WebSocket
+from microasgi.files import StaticFiles
 from microasgi.forms import iter_parts
 from microasgi.multipart import FormLimits
 
@@ -188,6 +189,12 @@ def upload_parts() -> MicroASGI:
                 size, tail = size + len(piece), piece
         return upload_answer(title, size, tail)
 
+    return app
+
+
+def files() -> MicroASGI:
+    app = MicroASGI()
+    app.mount("/static", StaticFiles(directory=files_directory()), name="static")
     return app
 
 

@@ -5,7 +5,16 @@ import os
 import tempfile
 from typing import Any
 
-from cases import DOCUMENT, HELLO, item_from, parameter_template, static_template, stream_text, upload_answer
+from cases import (
+    DOCUMENT,
+    HELLO,
+    files_directory,
+    item_from,
+    parameter_template,
+    static_template,
+    stream_text,
+    upload_answer,
+)
 from muffin import Application, Request, ResponseJSON, ResponseStream, ResponseText, ResponseWebSocket
 
 SKIP = {"upload_parts": "no part by part reading"}
@@ -171,6 +180,10 @@ def upload() -> Application:
         return ResponseText(upload_answer(fields["title"], size, tail))
 
     return single(save, method="POST")
+
+
+def files() -> Application:
+    return Application(static_folders=[files_directory()], static_url_prefix="/static")
 
 
 def websocket() -> Application:

@@ -5,6 +5,7 @@ from typing import Any
 from cases import (
     DOCUMENT,
     HELLO,
+    files_directory,
     item_from,
     parameter_template,
     static_template,
@@ -176,6 +177,10 @@ def upload() -> Quart:
     app = single(save, method="POST")
     app.config["MAX_CONTENT_LENGTH"] = 64 * MIB
     return app
+
+
+def files() -> Quart:
+    return Quart("benchmark", static_folder=files_directory(), static_url_path="/static")
 
 
 def websocket() -> Quart:

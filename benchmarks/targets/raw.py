@@ -1,11 +1,23 @@
 """The measure of all others: plain ASGI callables that do the same work by hand with the standard library."""
 
 import json
+import os
 from collections.abc import Callable
+from email.utils import formatdate
+from mimetypes import guess_type
 from typing import Any
 from urllib.parse import parse_qsl
 
-from cases import DOCUMENT, HELLO, item_from, parameter_template, static_template, stream_bytes, upload_answer
+from cases import (
+    DOCUMENT,
+    HELLO,
+    files_directory,
+    item_from,
+    parameter_template,
+    static_template,
+    stream_bytes,
+    upload_answer,
+)
 from targets.raw_multipart import MIB, Upload, find_header, multipart
 
 TEXT = (b"content-type", b"text/plain; charset=utf-8")
@@ -258,6 +270,35 @@ def upload_parts() -> Any:
         await answer(send, 200, upload_answer(title, size, tail).encode())
 
     return dispatch({"/": {"POST": count}})
+
+
+def files() -> Any:
+    """Reads on the event loop: the least work, and nobody else is served meanwhile."""
+    directory, size = files_directory(), 256 * 1024
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        name = scope["path"].removeprefix("/static/")
+        try:
+            file = open(os.path.join(directory, name), "rb", buffering=0)  # noqa: ASYNC230, SIM115
+        except OSError:
+            await answer(send, 404, b"Not Found")
+            return
+        with file:
+            status = os.fstat(file.fileno())
+            headers = [
+                (b"content-type", (guess_type(name)[0] or "application/octet-stream").encode()),
+                (b"content-length", b"%d" % status.st_size),
+                (b"last-modified", formatdate(status.st_mtime, usegmt=True).encode()),
+                (b"etag", b'"%x-%x"' % (status.st_mtime_ns, status.st_size)),
+            ]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            left = status.st_size
+            while left:
+                piece = file.read(min(left, size))
+                left -= len(piece)
+                await send({"type": "http.response.body", "body": piece, "more_body": bool(left)})
+
+    return app
 
 
 def websocket() -> Any:

@@ -3,7 +3,7 @@
 from itertools import count as numbers
 from typing import Any
 
-from cases import DOCUMENT, HELLO, item_from, parameter_template, static_template, stream_text
+from cases import DOCUMENT, HELLO, files_directory, item_from, parameter_template, static_template, stream_text
 from sanic import Request, Sanic, Websocket, json, text
 from sanic.response import HTTPResponse
 
@@ -163,6 +163,12 @@ def json_large() -> Sanic:
         return json(DOCUMENT)
 
     return single(document)
+
+
+def files() -> Sanic:
+    app = application()
+    app.static("/static", files_directory(), name="files")
+    return app
 
 
 def websocket() -> Sanic:

@@ -2,13 +2,23 @@
 
 from typing import Any
 
-from cases import DOCUMENT, HELLO, item_from, parameter_template, static_template, stream_text, upload_answer
+from cases import (
+    DOCUMENT,
+    HELLO,
+    files_directory,
+    item_from,
+    parameter_template,
+    static_template,
+    stream_text,
+    upload_answer,
+)
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, StreamingResponse
-from starlette.routing import Route, WebSocketRoute
+from starlette.routing import Mount, Route, WebSocketRoute
+from starlette.staticfiles import StaticFiles
 from starlette.websockets import WebSocket
 
 SKIP = {"upload_parts": "no part by part reading"}
@@ -154,6 +164,10 @@ def upload() -> Starlette:
             return PlainTextResponse(upload_answer(fields["title"], size, tail))
 
     return single(save, method="POST")
+
+
+def files() -> Starlette:
+    return Starlette(routes=[Mount("/static", StaticFiles(directory=files_directory()))])
 
 
 def websocket() -> Starlette:
