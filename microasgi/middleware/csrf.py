@@ -121,7 +121,7 @@ class _Tokens:
         """Return a token for the page that is being made. RuntimeError if its cookie can no longer be set."""
         if self._secret is None:
             if self._started:
-                raise RuntimeError("ask for the token before the response starts: its cookie cannot be set any more")
+                raise RuntimeError("ask for the token before the response starts: its cookie and Vary are set there")
             self._secret = self._known() or token_bytes(_SIZE)
         mask = token_bytes(_SIZE)
         return urlsafe_b64encode(mask + _xor(mask, self._secret)).decode()

@@ -57,8 +57,7 @@ class Session(dict[str, Any]):
             return
         self.accessed = True
         super().clear()
-        saved = self._open()
-        if saved is None:
+        if (saved := self._open()) is None:
             return
         try:
             super().update(json.loads(saved.data.decode("utf-8", "surrogatepass")))
@@ -69,7 +68,7 @@ class Session(dict[str, Any]):
 
     @property
     def modified(self) -> bool:
-        """Whether it differs from what was kept."""
+        """Whether it differs from what was kept; finding out costs writing it down."""
         return self.accessed and self.differs(self.dump())
 
     @property
@@ -108,28 +107,26 @@ class Session(dict[str, Any]):
         try:
             return _encode(self).encode("utf-8", "surrogatepass")
         except (TypeError, ValueError, RecursionError) as error:
-            raise ValueError(
-                f"session[{self._faulty()!r}] cannot be kept: {error}; sessions hold JSON values"
-            ) from error
+            faulty = next((key for key, value in self.items() if not _is_json({key: value})), None)
+            raise ValueError(f"session[{faulty!r}] cannot be kept: {error}; sessions hold JSON values") from error
 
     def differs(self, data: bytes) -> bool:
         """Tell whether this is something else than what was kept."""
         saved = self.saved
         return bool(data) if saved is None else data != saved.data or self._id != saved.id
 
-    def _faulty(self) -> object:
-        for key, value in self.items():
-            try:
-                _encode({key: value})
-            except (TypeError, ValueError, RecursionError):
-                return key
-        return None
-
     def __reduce__(self) -> tuple[Any, ...]:
         return dict, (dict(self),)  # a copy is plain data
 
     def __reduce_ex__(self, protocol: object) -> tuple[Any, ...]:
         return self.__reduce__()
+
+
+def _is_json(value: object) -> bool:
+    try:
+        return bool(_encode(value))
+    except (TypeError, ValueError, RecursionError):
+        return False
 
 
 def _looking(name: str, check: Callable[[Session], None]) -> Any:
@@ -143,9 +140,9 @@ def _looking(name: str, check: Callable[[Session], None]) -> Any:
     return look_first
 
 
-_READING = "__contains__ __eq__ __getitem__ __iter__ __len__ __ne__ __or__ __repr__ __reversed__ __ror__"
+_READING = "__contains__ __eq__ __getitem__ __iter__ __len__ __ne__ __or__ __repr__ __reversed__ __ror__ copy get items"
 _CHANGING = "__delitem__ __ior__ __setitem__ pop popitem setdefault update"
-for _name in [*_READING.split(), "copy", "get", "items", "keys", "values"]:
+for _name in [*_READING.split(), "keys", "values"]:
     setattr(Session, _name, _looking(_name, Session.look))
 for _name in _CHANGING.split():
     setattr(Session, _name, _looking(_name, Session._may_change))  # pyright: ignore[reportPrivateUsage]

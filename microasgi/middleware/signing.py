@@ -16,7 +16,7 @@ __all__ = ["Signatures", "checked_keys"]
 
 _SHORTEST = 32  # bytes
 _FEWEST_CHARACTERS = 8  # different ones; a random key of 32 hexadecimal digits has fewer once in 10 million
-_TYPED_BY_HAND = ("change", "default", "example", "password", "placeholder", "secret")
+_TYPED_BY_HAND = ("change", "default", "example", "insecure", "password", "placeholder", "secret")
 _MAKE_ONE = 'Make one with: python -c "import secrets; print(secrets.token_urlsafe(32))" and keep it out of the code'
 
 

@@ -10,12 +10,12 @@ from collections.abc import Awaitable
 from time import monotonic
 from typing import Any, Protocol, cast
 
-from microasgi.concurrency import run_in_threadpool
+from microasgi.concurrency import on_asyncio, run_in_threadpool
 from microasgi.exceptions import ConfigurationError, MissingPackage
 
 __all__ = ["MemoryStore", "RedisStore", "SessionStore"]
 
-_TIMEOUT = 5.0  # seconds; a request never hangs because of its session
+_TIMEOUTS = {"socket_timeout": 5.0, "socket_connect_timeout": 5.0}  # a request never hangs because of its session
 
 
 class SessionStore(Protocol):
@@ -85,26 +85,28 @@ class MemoryStore:
 class RedisStore:
     """Keep sessions in Redis, for any number of workers and machines.
 
-    `redis` is a URL such as "redis://localhost:6379/0", or a client: a `redis.asyncio.Redis`, or a `redis.Redis`, which
-    is called in worker threads and works on trio too. Keys are `prefix` and the session's. A client that was made
-    here is closed when the application's lifespan ends. MissingPackage without redis.
+    `redis` is a URL such as "redis://localhost:6379/0", or a client: `redis.asyncio.Redis`, or `redis.Redis`, which is
+    called in worker threads. Keys are `prefix` and the session's. What was made here of a URL is closed when the
+    application's lifespan ends. ConfigurationError for a URL that is none, MissingPackage without redis.
     """
 
     def __init__(self, redis: Any, prefix: str = "microasgi:session:") -> None:
         try:
-            import redis as package
-            from redis import asyncio as package_asyncio
+            import redis as blocking
+            from redis import asyncio
         except ImportError:
             raise MissingPackage("redis", "redis", "to keep sessions in Redis") from None
         self._own = isinstance(redis, str)
+        clients: list[Any] = [asyncio.Redis, blocking.Redis]
         if self._own:
-            client: Any = package_asyncio.Redis
             try:
-                redis = client.from_url(redis, socket_timeout=_TIMEOUT, socket_connect_timeout=_TIMEOUT)
+                clients = [client.from_url(redis, **_TIMEOUTS) for client in clients]
             except ValueError as error:
                 raise ConfigurationError(f'RedisStore({redis!r}): {error}; write "redis://host:6379/0"') from None
-        self._client = redis
-        self._blocking = isinstance(redis, (package.Redis, package.RedisCluster))
+        else:
+            is_blocking = isinstance(redis, (blocking.Redis, blocking.RedisCluster))
+            clients = [None, redis] if is_blocking else [redis, None]
+        self._client, self._blocking = clients  # the second for threads: where it is alone, and on trio
         self._prefix = prefix
 
     async def load(self, key: str) -> bytes | None:
@@ -121,12 +123,13 @@ class RedisStore:
         return bool(await self._call("delete", self._prefix + key))
 
     async def aclose(self) -> None:
-        """Close the client if it was made here."""
-        if self._own:
+        """Close the connections that were made here of a URL."""
+        if self._own and on_asyncio():
             await self._client.aclose()
+        elif self._own:
+            await run_in_threadpool(self._blocking.close)
 
     async def _call(self, command: str, *args: Any, **options: Any) -> Any:
-        call = getattr(self._client, command)
-        if self._blocking:
-            return await run_in_threadpool(call, *args, **options)
-        return await cast("Awaitable[Any]", call(*args, **options))
+        if self._client is not None and (self._blocking is None or on_asyncio()):
+            return await cast("Awaitable[Any]", getattr(self._client, command)(*args, **options))
+        return await run_in_threadpool(getattr(self._blocking, command), *args, **options)

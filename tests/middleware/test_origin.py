@@ -1,0 +1,164 @@
+"""Origin protection: what a page of another site may not send, and everything else that may pass."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from microasgi import MicroASGI, Mount
+from microasgi.exceptions import ConfigurationError
+from microasgi.middleware import CORSMiddleware, OriginMiddleware
+from microasgi.responses import Response
+from microasgi.testing import Exchange, RawResponse, lifespan_scope, request, websocket_scope
+from microasgi.types import ASGIApp, Receive, Scope, Send
+
+pytestmark = pytest.mark.anyio
+
+OURS, EVIL, SIBLING = "http://testserver", "https://evil.example", "http://blog.testserver"
+
+
+async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "http":
+        await Response("done")(scope, receive, send)
+
+
+async def post(headers: dict[str, str], app: ASGIApp | None = None, **options: Any) -> RawResponse:
+    return await request(app or OriginMiddleware(answer), options.pop("method", "POST"), headers=headers, **options)
+
+
+PASSES: list[tuple[str, dict[str, str]]] = [
+    ("no browser", {}),
+    ("a page of this origin", {"sec-fetch-site": "same-origin", "origin": OURS}),
+    ("a page of this origin behind a proxy that changed the host", {"sec-fetch-site": "same-origin", "origin": EVIL}),
+    ("a form of this origin without an origin", {"sec-fetch-site": "same-origin"}),
+    ("the user, by the address bar or a bookmark", {"sec-fetch-site": "none"}),
+    ("an older browser", {"origin": OURS}),
+    ("whatever its case", {"origin": "HTTP://TestServer"}),
+    ("the default port", {"origin": OURS, "host": "testserver:80"}),
+    ("another port", {"origin": "http://testserver:8000", "host": "testserver:8000"}),
+    ("https that a proxy ends", {"origin": "https://testserver"}),
+    ("https that a proxy ends, by its port", {"origin": "https://testserver", "host": "testserver:443"}),
+    ("an address", {"origin": "http://[::1]:8000", "host": "[::1]:8000"}),
+]
+REFUSED: list[tuple[str, dict[str, str]]] = [
+    ("another site", {"sec-fetch-site": "cross-site", "origin": EVIL}),
+    ("another site without an origin", {"sec-fetch-site": "cross-site"}),
+    ("a redirect over another site", {"sec-fetch-site": "cross-site", "origin": OURS}),
+    ("a sibling host", {"sec-fetch-site": "same-site", "origin": SIBLING}),
+    ("a sibling without an origin", {"sec-fetch-site": "same-site"}),
+    ("a word that is not in the standard", {"sec-fetch-site": "same-planet"}),
+    ("an older browser on another site", {"origin": EVIL}),
+    ("a sandboxed frame", {"origin": "null"}),
+    ("nothing", {"origin": ""}),
+    ("another port", {"origin": "http://testserver:8000"}),
+    ("the port of the other scheme", {"origin": "http://testserver", "host": "testserver:443"}),
+    ("a name that begins as ours", {"origin": "http://testserver.evil.example"}),
+    ("a name that ends as ours", {"origin": "http://eviltestserver"}),
+    ("our name as the user", {"origin": "http://testserver@evil.example"}),
+    ("an empty host", {"origin": "http://", "host": ""}),
+    ("bytes that are no text", {"origin": "http://test\xffserver"}),
+]
+
+
+@pytest.mark.parametrize(("who", "headers"), PASSES, ids=[who for who, _ in PASSES])
+async def test_the_site_itself_and_what_is_no_browser_may_send(who: str, headers: dict[str, str]) -> None:
+    assert (await post(headers)).status == 200
+
+
+@pytest.mark.parametrize(("who", "headers"), REFUSED, ids=[who for who, _ in REFUSED])
+async def test_a_page_of_another_site_may_not_send(who: str, headers: dict[str, str]) -> None:
+    refused = await post(headers)
+    assert (refused.status, refused.body) == (403, b"a page of another site may not send this request")
+
+
+async def test_an_unencrypted_page_may_not_send_to_the_encrypted_site() -> None:
+    assert (await post({"origin": "http://testserver"}, scheme="https")).status == 403
+    assert (await post({"origin": "https://testserver"}, scheme="https")).status == 200
+
+
+async def test_of_two_hosts_none_is_believed() -> None:
+    headers = [("host", "testserver"), ("host", "evil.example"), ("origin", OURS)]
+    assert (await request(OriginMiddleware(answer), "POST", headers=headers)).status == 403
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS", "TRACE"])
+async def test_what_changes_nothing_may_come_from_everywhere(method: str) -> None:
+    assert (await post({"sec-fetch-site": "cross-site", "origin": EVIL}, method=method)).status == 200
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE", "QUERY", "get", "PROPFIND"])
+async def test_every_other_method_is_protected(method: str) -> None:
+    assert (await post({"sec-fetch-site": "cross-site", "origin": EVIL}, method=method)).status == 403
+
+
+async def test_a_client_that_prefers_json_is_refused_in_json() -> None:
+    refused = await post({"origin": EVIL, "accept": "application/json"})
+    assert refused.header(b"content-type") == b"application/problem+json"
+    assert refused.json()["detail"] == "a page of another site may not send this request"
+
+
+async def test_an_allowed_origin_may_send() -> None:
+    app = OriginMiddleware(answer, allowed_origins=["HTTPS://Partner.example:8443", SIBLING])
+    for headers in (
+        {"sec-fetch-site": "cross-site", "origin": "https://partner.example:8443"},
+        {"sec-fetch-site": "same-site", "origin": SIBLING},
+        {"origin": SIBLING},
+    ):
+        assert (await post(headers, app)).status == 200
+    assert (await post({"origin": "https://partner.example"}, app)).status == 403
+
+
+async def test_what_cors_allows_may_send() -> None:
+    protected = OriginMiddleware(answer)
+    app = CORSMiddleware(protected, allow_origins=["https://partner.example"], allow_methods=["POST"])
+    partner = {"sec-fetch-site": "cross-site", "origin": "https://partner.example"}
+    assert (await post(partner, app)).status == 200
+    assert (await post({"sec-fetch-site": "cross-site", "origin": EVIL}, app)).status == 403
+    assert (await post(partner, protected, **{"microasgi.cors_allows": False})).status == 403
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/callback", 200),
+        ("/callback/", 403),
+        ("/callback/x", 403),
+        ("/hooks/pay", 200),
+        ("/hooks/", 200),
+        ("/hooks", 403),
+        ("/", 403),
+        ("/x/callback", 403),
+    ],
+)
+async def test_exempt_paths_take_requests_from_everywhere(path: str, status: int) -> None:
+    app = OriginMiddleware(answer, exempt=["/callback", "/hooks/"])
+    assert (await request(app, "POST", path, headers={"origin": EVIL})).status == status
+    mounted = MicroASGI(routes=[Mount("/shop", app)])
+    assert (await request(mounted, "POST", f"/shop{path}", headers={"origin": EVIL})).status == status
+
+
+async def test_other_scopes_pass() -> None:
+    app = OriginMiddleware(answer)
+    for scope in (lifespan_scope(), websocket_scope(headers={"origin": EVIL})):
+        async with Exchange(app, scope, lint=False) as exchange:
+            await exchange.wait_finished()
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"allowed_origins": ["*"]}, "lets every site send requests in the name of your users"),
+        ({"allowed_origins": ["null"]}, "allowed_origins has 'null'"),
+        ({"allowed_origins": ["https://a.example/"]}, "without path or slash"),
+        ({"allowed_origins": ["a.example"]}, "an origin is a scheme and a host"),
+        ({"allowed_origins": [5]}, "allowed_origins has 5"),
+        ({"allowed_origins": "https://a.example"}, r"write \['https://a.example'\]"),
+        ({"exempt": "/callback"}, r"write \['/callback'\]"),
+        ({"exempt": ["callback"]}, "exempt has 'callback'"),
+        ({"exempt": ["/"]}, "exempt has '/'"),
+    ],
+)
+def test_what_is_no_origin_or_path_is_refused_at_set_up(options: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigurationError, match=says):
+        OriginMiddleware(answer, **options)
