@@ -24,7 +24,7 @@ _CURES = {
     "urllib.request.urlretrieve": _CLIENT,
     "requests.api.": _CLIENT,
     "requests.sessions.Session.": _CLIENT,
-    "httpx._api.": _CLIENT,
+    **dict.fromkeys((f"httpx.{name}" for name in ("delete", "get", "head", "patch", "post", "put", "request")), _CLIENT),
     "httpx._client.Client.": _CLIENT,
     "sqlite3.connect": _THREAD,
     "sqlite3.Connection.": _THREAD,
@@ -54,6 +54,7 @@ _CURES = {
 # Modules in C, and where they are split, by the name under which they are imported.
 _PUBLIC = {
     "_io": "",
+    "io": "",
     "_sqlite3": "sqlite3",
     "_socket": "socket",
     "posix": "os",

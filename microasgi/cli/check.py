@@ -10,7 +10,7 @@ from argparse import Namespace
 from typing import NamedTuple
 
 from microasgi.cli import rules_files, rules_handlers, rules_middleware, rules_routes
-from microasgi.cli.complaints import show_path
+from microasgi.cli.complaints import count, show_path
 from microasgi.cli.inspection import Finding, Inspection, Rule
 from microasgi.cli.loading import load
 from microasgi.cli.sources import is_ignored
@@ -53,8 +53,8 @@ def check(arguments: Namespace) -> int:
     else:
         print(*found, sep="\n", end="\n" if found else "")
         rules = sum(not rule.deploy or arguments.deploy for rule in RULES)
-        number = {0: "nothing found", 1: "1 finding"}.get(len(found), f"{len(found)} findings")
-        print(f"{number} ({len(inspection.routes)} routes, {rules} rules)")
+        number = count(len(found), "finding") if found else "nothing found"
+        print(f"{number} ({count(len(inspection.routes), 'route')}, {rules} rules)")
     return 1 if found else 0
 
 

@@ -12,7 +12,7 @@ from traceback import FrameSummary, extract_tb
 
 from microasgi.exceptions import ConfigurationError
 
-__all__ = ["Complaint", "complain", "explain", "is_users", "near", "show_path"]
+__all__ = ["Complaint", "complain", "count", "explain", "is_users", "near", "show_path"]
 
 _PACKAGE = str(Path(__file__).parents[1])
 _STANDARD_LIBRARY = os.path.dirname(os.__file__)
@@ -73,6 +73,11 @@ def _users_frame(error: BaseException) -> FrameSummary | None:
 def _place(filename: str, line: int, what: str, source: str | None) -> str:
     code = (source or linecache.getline(filename, line)).strip()
     return f"{show_path(filename)}:{line}: {what}" + (f"\n    {code}" if code else "")
+
+
+def count(number: int, noun: str) -> str:
+    """Return a number of things, as in "1 route" or "2 routes"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def complain(text: str) -> None:

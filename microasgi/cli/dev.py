@@ -16,7 +16,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from microasgi.cli.complaints import Complaint, complain, show_path
+from microasgi.cli.complaints import Complaint, complain, count, show_path
 from microasgi.cli.loading import load
 from microasgi.cli.ports import bind
 from microasgi.cli.server import require_server, serve_sockets
@@ -125,9 +125,8 @@ def serve_child(options: dict[str, Any]) -> int:
     """Load the application, with tracebacks on, and serve it on the socket that was handed down."""
     loaded = load(find_target(options["app"], factory=options["factory"]))
     switch_debug_on(loaded.app)
-    count = sum(1 for found in walk(loaded.app) if not found.inner)
+    routes = count(sum(1 for found in walk(loaded.app) if not found.inner), "route")
     host = f"[{options['host']}]" if ":" in options["host"] else options["host"]
-    routes = "1 route" if count == 1 else f"{count} routes"
     say(f"{loaded.import_string}, {routes}, on http://{host}:{options['port']} (Ctrl-C stops it)")
     listener = socket.socket(fileno=os.dup(options["fd"]))
     server = {"log_level": "info", "access_log": True, "timeout_graceful_shutdown": 2, "proxy_headers": False}

@@ -10,10 +10,12 @@ from pathlib import Path
 
 from microasgi.cli.complaints import Complaint
 
-__all__ = ["bind", "check_free", "check_socket_file"]
+__all__ = ["bind", "check_free", "check_socket_file", "open_inodes"]
 
 _LISTEN = "0A"  # the state in /proc/net/tcp
 _TRIES = 20
+_TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
+_SHARES = os.name == "posix"  # elsewhere SO_REUSEADDR would let two servers have one port
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -25,7 +27,7 @@ def bind(host: str, port: int) -> socket.socket:
     except (socket.gaierror, UnicodeError):
         raise Complaint(f"{host!r} is no address of this machine: use 127.0.0.1, or 0.0.0.0 for all") from None
     listener = socket.socket(family, kind)
-    if os.name == "posix":  # elsewhere it would let two servers share a port
+    if _SHARES:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(address)
@@ -86,14 +88,14 @@ def _holder(port: int) -> str | None:
     if not inodes:
         return None
     for process in Path("/proc").glob("[0-9]*"):
-        if _open_inodes(process) & inodes:
+        if open_inodes(process) & inodes:
             command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
             return f"process {process.name} ({command[:60]})"
     return None
 
 
 def _listening_inodes(port: int) -> Iterator[str]:
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+    for table in _TABLES:
         try:
             lines = Path(table).read_text().splitlines()[1:]
         except OSError:
@@ -104,9 +106,19 @@ def _listening_inodes(port: int) -> Iterator[str]:
                 yield fields[9]
 
 
-def _open_inodes(process: Path) -> set[str]:
+def open_inodes(process: Path) -> set[str]:
+    """Return the numbers of the sockets that a process, as /proc shows it, has open."""
+    found: set[str] = set()
     try:
-        links = [os.readlink(link) for link in (process / "fd").iterdir()]
+        for link in (process / "fd").iterdir():
+            found.add(_read_link(link))
     except OSError:  # another user's, or gone
-        return set()
-    return {link[len("socket:[") : -1] for link in links if link.startswith("socket:[")}
+        pass
+    return {text[len("socket:[") : -1] for text in found if text.startswith("socket:[")}
+
+
+def _read_link(path: Path) -> str:
+    try:
+        return os.readlink(path)
+    except OSError:  # closed by now
+        return ""

@@ -102,11 +102,19 @@ def missing_sessions(inspection: Inspection) -> Iterator[Finding]:
         if function.found is None or any(map(_may_make_sessions, function.found.middleware)):
             continue
         for node in function.nodes:
-            if isinstance(node, ast.Attribute) and node.attr == "session" and function.is_parameter(node.value):
+            if _reads_session(function, node):
                 what = f"{function.name} uses {function.parameter}.session, and nothing around it makes sessions"
                 cure = "add SessionMiddleware: MicroASGI(middleware=[Middleware(SessionMiddleware, secret_key=...)])"
                 yield Finding(function.at(node), what, cure)
                 break
+
+
+def _reads_session(function: Function, node: ast.AST) -> bool:
+    match node:
+        case ast.Attribute(value=value, attr="session", ctx=ast.Load()):
+            return function.is_parameter(value)
+        case _:
+            return False
 
 
 def _may_make_sessions(middleware: Middleware) -> bool:

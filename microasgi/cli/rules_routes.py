@@ -71,6 +71,8 @@ def _winner(app: Any, path: str, method: str | None) -> BaseRoute | None:
     if not isinstance(app, Registry):
         return None
     routes = [route for route in app.routes if _takes(route, method)]
+    if method == "HEAD":  # of equal templates the one that was written for HEAD counts, not GET's
+        routes.sort(key=lambda route: "GET" in (getattr(route, "methods", None) or {"GET"}))
     table: Table[BaseRoute] = Table((template, route) for route in routes for template in _templates(route))
     exact = table.exact.get(path)
     found = table.find(path) if exact is None else (exact, dict[str, Any]())

@@ -10,8 +10,9 @@ from typing import NamedTuple
 import pytest
 
 from microasgi.cli import main
+from microasgi.cli.complaints import is_users
 
-HELLO = '''from microasgi import MicroASGI, Request
+HELLO = """from microasgi import MicroASGI, Request
 
 app = MicroASGI()
 
@@ -19,7 +20,7 @@ app = MicroASGI()
 @app.get("/")
 async def home(request: Request) -> str:
     return "hello"
-'''
+"""
 
 
 class Said(NamedTuple):
@@ -57,16 +58,12 @@ class Project:
 
 
 @pytest.fixture
-def project(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Project]:
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Project]:
     """Return an empty project; what is imported from it is forgotten afterwards."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     before = set(sys.modules)
     yield Project(tmp_path, capsys)
     for name in set(sys.modules) - before:
-        if str(tmp_path) in str(getattr(sys.modules[name], "__file__", "")):
+        if is_users(str(getattr(sys.modules[name], "__file__", ""))):
             del sys.modules[name]
-
-

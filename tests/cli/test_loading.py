@@ -62,7 +62,11 @@ def test_any_asgi_application_will_do(project: Any, source: str) -> None:
             "make_app in app.py is `async def`: a factory is a plain function",
         ),
         ("def make():\n    return 1\n", "app.py:make()", "make in app.py is of type int, which is no ASGI application"),
-        ("def make(x):\n    return 1\n", "app.py:make()", "TypeError: make() missing 1 required positional argument: 'x'"),
+        (
+            "def make(x):\n    return 1\n",
+            "app.py:make()",
+            "TypeError: make() missing 1 required positional argument: 'x'",
+        ),
     ],
 )
 def test_what_is_no_application_is_named(project: Any, source: str, argument: str, says: str) -> None:
