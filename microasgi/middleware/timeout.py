@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Final
 
 import anyio
+import anyio.lowlevel
 
 from microasgi.concurrency import on_asyncio
 from microasgi.exceptions import ConfigurationError
@@ -71,6 +72,7 @@ class TimeoutMiddleware:
         deadline = anyio.current_time() + self.seconds
         with anyio.CancelScope(deadline=deadline) as inside:
             answer.arm = lambda on: setattr(inside, "deadline", deadline if on else math.inf)
+            answer.is_late = lambda: inside.cancel_called
             await self.app(scope, receive, answer.send)
         return inside.cancelled_caught
 
@@ -78,7 +80,7 @@ class TimeoutMiddleware:
 class _Answer:
     """Sends on, and holds the deadline off meanwhile: what runs in there may be anybody's."""
 
-    __slots__ = ("_complete", "_send", "_sending", "arm", "started")
+    __slots__ = ("_complete", "_send", "_sending", "arm", "is_late", "started")
     arm: Callable[[bool], None]
 
     def __init__(self, send: Send) -> None:
@@ -86,14 +88,17 @@ class _Answer:
         self._sending = 0
         self._complete = False
         self.started = False
+        self.is_late: Callable[[], bool] = lambda: False
 
     async def send(self, message: Message) -> None:
         """Send a message on; after the last one there is no deadline any more."""
         kind = message["type"]
+        self.arm(False)
+        if self.is_late():  # a blocking handler comes back from its thread, and meets its cancellation here
+            await anyio.lowlevel.checkpoint()
         self.started = self.started or kind == "http.response.start"
         self._complete = self._complete or (kind == "http.response.body" and not message.get("more_body", False))
         self._sending += 1
-        self.arm(False)
         try:
             await self._send(message)
         finally:
