@@ -23,13 +23,14 @@ from cases import CASES, JSON, Case
 from run import TARGETS
 
 HERE = Path(__file__).parent
-ROWS = ("plaintext", "path_query", "json_echo", "static_400", "parameter_400", "pair")
+ROWS = ("plaintext", "path_query", "json_echo", "static_400", "parameter_400", "pair", "file_small", "file_large")
 SERVERS = {
     "uvicorn": ["uvicorn", "serve:app", "--loop", "uvloop", "--http", "httptools", "--no-access-log",
                 "--log-level", "error", "--app-dir", str(HERE)],
     "granian": ["granian", "serve:app", "--interface", "asgi", "--loop", "uvloop", "--workers", "1",
                 "--runtime-threads", "1", "--no-log"],
 }  # fmt: skip
+SERVERS["granian-no-pathsend"] = SERVERS["granian"]  # the application is not told that the server can do it
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")])}
 
 
@@ -48,7 +49,12 @@ class Server:
         self.target, self.case = target, case
         self.process = subprocess.Popen(
             [sys.executable, "-m", *SERVERS[server], "--host", "127.0.0.1", "--port", str(self.port)],
-            env={**ENVIRONMENT, "BENCHMARK_TARGET": target, "BENCHMARK_CASE": case.name},
+            env={
+                **ENVIRONMENT,
+                "BENCHMARK_TARGET": target,
+                "BENCHMARK_CASE": case.name,
+                "BENCHMARK_SERVER": server,
+            },
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             preexec_fn=pinned(0),
@@ -141,7 +147,7 @@ def cell(entry: dict[str, Any], target: str) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--servers", nargs="+", choices=list(SERVERS), default=list(SERVERS), metavar="SERVER")
+    parser.add_argument("--servers", nargs="+", choices=list(SERVERS), default=["uvicorn", "granian"], metavar="SERVER")
     parser.add_argument("--targets", nargs="+", choices=TARGETS, metavar="TARGET",
                         default=["microasgi", "blacksheep", "falcon", "starlette", "fastapi"])  # fmt: skip
     parser.add_argument("--cases", nargs="+", choices=ROWS, default=list(ROWS), metavar="CASE")
