@@ -1,22 +1,20 @@
 """Tokens against forged requests, for those who cannot rely on what browsers say of a request's origin.
 
-A secret is in a signed cookie, bound to the session; pages carry it masked. The law of this file: no two tokens are
-alike, so that compression of a page tells nothing about the secret (BREACH).
+The law of this file: what a page sends along in a header costs nothing but a look at it. The body is read for a form
+alone, and whoever is inside can read it again.
 """
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterable, Sequence
-from hmac import compare_digest
-from secrets import token_bytes
 from typing import Any, Final
 
 from microasgi.connection import HTTPConnection
 from microasgi.errors import problem
 from microasgi.exceptions import ClientDisconnect, HTTPException
-from microasgi.headers import MutableHeaders, encode_header, find_header
+from microasgi.headers import encode_header, find_header
 from microasgi.middleware.cookie import Cookie, SameSite
+from microasgi.middleware.csrftokens import Tokens
 from microasgi.middleware.origin import SAFE_METHODS, path_filter
 from microasgi.middleware.signing import Signatures
 from microasgi.requests import Request
@@ -25,7 +23,6 @@ from microasgi.types import ASGIApp, Message, Receive, Scope, Send
 __all__ = ["CSRFMiddleware"]
 
 _TWO_WEEKS: Final = 14 * 24 * 60 * 60
-_SIZE: Final = 32  # bytes of a secret
 _FORMS: Final = (b"application/x-www-form-urlencoded", b"multipart/form-data")
 
 
@@ -67,7 +64,7 @@ class CSRFMiddleware:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        tokens = scope["microasgi.csrf_token"] = _Tokens(scope, self._cookie, self._signatures)
+        tokens = scope["microasgi.csrf_token"] = Tokens(scope, self._cookie, self._signatures)
 
         async def finishing(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -106,55 +103,3 @@ class CSRFMiddleware:
 def _is_form(scope: Scope) -> bool:
     kind = find_header(scope["headers"], b"content-type") or b""
     return kind.partition(b";")[0].strip().lower() in _FORMS
-
-
-class _Tokens:
-    """The tokens of one request; a call gives one."""
-
-    def __init__(self, scope: Scope, cookie: Cookie, signatures: Signatures) -> None:
-        self._scope, self._cookie, self._signatures = scope, cookie, signatures
-        self._session = scope.get("session")  # as of now: one that comes later is not there when a form comes back
-        self._secret: bytes | None = None
-        self._started = False
-
-    def __call__(self) -> str:
-        """Return a token for the page that is being made. RuntimeError if its cookie can no longer be set."""
-        if self._secret is None:
-            if self._started:
-                raise RuntimeError("ask for the token before the response starts: its cookie and Vary are set there")
-            self._secret = self._known() or token_bytes(_SIZE)
-        mask = token_bytes(_SIZE)
-        return urlsafe_b64encode(mask + _xor(mask, self._secret)).decode()
-
-    def accept(self, given: bytes) -> bool:
-        """Tell whether this is a token for the secret in the request's cookie."""
-        secret = self._known()
-        try:
-            pair = urlsafe_b64decode(given)
-        except ValueError:
-            return False
-        if secret is None or len(pair) != 2 * _SIZE:
-            return False
-        return compare_digest(_xor(pair[:_SIZE], pair[_SIZE:]), secret)
-
-    def finish(self, start: Message) -> None:
-        """Set the cookie if a token was given out."""
-        self._started = True
-        if self._secret is None:
-            return
-        headers = MutableHeaders(scope=start)
-        headers.add_vary_header("Cookie")
-        signed = self._signatures.sign(urlsafe_b64encode(self._secret).decode(), self._identity())
-        headers.raw.append(self._cookie.header(self._scope, signed))
-
-    def _known(self) -> bytes | None:
-        value = self._cookie.read(self._scope)
-        secret = self._signatures.unsign(value, self._identity()) if value else None
-        return None if secret is None else urlsafe_b64decode(secret)
-
-    def _identity(self) -> str:
-        return getattr(self._session, "identity", "") if self._session else ""
-
-
-def _xor(one: bytes, other: bytes) -> bytes:
-    return (int.from_bytes(one) ^ int.from_bytes(other)).to_bytes(_SIZE)
