@@ -29,8 +29,8 @@ class CORSMiddleware:
 
     An origin is `https://example.com`, with a port if it is not the scheme's; `*` stands for all, and is refused with
     `allow_credentials`, as is a pattern that matches everything. Allowed for requests that need a preflight:
-    `allow_methods` and `allow_headers` (`*`: all). `max_age` is in seconds. Where an origin is allowed by name or
-    pattern, `scope["microasgi.cors_allows"]` is True. ConfigurationError for what cannot work.
+    `allow_methods` and `allow_headers` (`*`: all). `max_age` is in seconds. Where a request with all its cookies is
+    allowed, and not by `*`, `scope["microasgi.cors_allows"]` is True. ConfigurationError for what cannot work.
     """
 
     def __init__(
@@ -59,6 +59,7 @@ class CORSMiddleware:
                 "CORSMiddleware: with allow_credentials=True, every site could read what the user sees: name the "
                 "origins, as in allow_origins=['https://example.com'], not '*', 'null' or a pattern that matches all"
             )
+        self._credentials = allow_credentials
         self._preflight = Preflight(allow_methods, allow_headers, allow_private_network, max_age)
         self._granted = [encode_header("access-control-allow-credentials", "true")] if allow_credentials else []
         if expose_headers:
@@ -77,7 +78,7 @@ class CORSMiddleware:
         origin = find_header(scope["headers"], b"origin")
         if origin is not None:
             granted = self._allowed(origin)
-            if granted is not None:
+            if granted is not None and (self._credentials or find_header(scope["headers"], b"cookie") is None):
                 scope["microasgi.cors_allows"] = True
             if scope["method"] == "OPTIONS":
                 method = find_header(scope["headers"], b"access-control-request-method")

@@ -194,6 +194,12 @@ async def test_the_scope_tells_those_inside_whether_the_origin_is_allowed_by_nam
     assert (await get(site(**options))).json() == {"allowed": allowed}
 
 
+@pytest.mark.parametrize("credentials", [True, False])
+async def test_a_request_with_cookies_is_allowed_only_where_credentials_are(credentials: bool) -> None:
+    app = site(allow_origins=[SHOP], allow_credentials=credentials)
+    assert (await get(app, cookie="session=1")).json() == {"allowed": credentials}
+
+
 # Preflights
 
 
