@@ -112,7 +112,7 @@ async def comment(request: Request[Shared]) -> Response:
     draft = read_comment(await request.form())
     if draft.errors:
         return await run_in_threadpool(show_page, request, post, draft)
-    number = await run_in_threadpool(store.add_comment, post.id, member.id, draft.values["text"])
+    number = found(await run_in_threadpool(store.add_comment, post.id, member.id, draft.values["text"]))
     return RedirectResponse(f"{request.url_path_for('show_post', id=post.id)}#comment-{number}", 303)
 
 

@@ -34,6 +34,8 @@ SELECT posts.id, author, name, title, text, picture, alt, written,
 FROM posts JOIN members ON members.id = author"""
 _COMMENTS = "SELECT comments.id, name, text, written FROM comments JOIN members ON members.id = author"
 
+_LARGEST = 2**63 - 1  # what SQLite takes
+
 
 @dataclass(frozen=True)
 class Member(BaseUser):
@@ -116,7 +118,7 @@ class Store:
 
     def post(self, number: int) -> Post | None:
         """Return the post of that number."""
-        rows = self._select(f"{_POSTS} WHERE posts.id = ?", number)
+        rows = self._select(f"{_POSTS} WHERE posts.id = ?", min(number, _LARGEST))
         return Post(*rows[0]) if rows else None
 
     def add_post(self, author: int, title: str, text: str, picture: str | None, alt: str) -> int:
@@ -140,11 +142,13 @@ class Store:
         """Return the comments on a post, the oldest first."""
         return [Comment(*row) for row in self._select(f"{_COMMENTS} WHERE post = ? ORDER BY comments.id", post)]
 
-    def add_comment(self, post: int, author: int, text: str) -> int:
-        """Add a comment and return its number."""
-        return self._write(
-            "INSERT INTO comments (post, author, text, written) VALUES (?, ?, ?, ?)", post, author, text, now()
-        )
+    def add_comment(self, post: int, author: int, text: str) -> int | None:
+        """Add a comment and return its number; None if the post has gone meanwhile."""
+        statement = "INSERT INTO comments (post, author, text, written) VALUES (?, ?, ?, ?)"
+        try:
+            return self._write(statement, post, author, text, now())
+        except sqlite3.IntegrityError:
+            return None
 
     def _select(self, query: str, *values: int | str) -> list[Any]:
         with self._transaction() as database:

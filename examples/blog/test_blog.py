@@ -7,7 +7,7 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import passwords
 import pytest
@@ -16,7 +16,7 @@ from drafts import PICTURE_SIZE, picture_kind
 from posts import PAGE
 from store import Store
 
-from microasgi.testing import AsyncTestClient, TestClient
+from microasgi.testing import AsyncTestClient, TestClient, WebSocketDenialResponse
 
 Visit = Callable[..., TestClient]
 
@@ -278,7 +278,7 @@ def test_a_faulty_number_is_explained(client: TestClient, number: str) -> None:
 
 
 def picture_of(client: TestClient, post: int = 1) -> str:
-    return as_json(client, f"/posts/{post}")["picture"]
+    return cast(str, as_json(client, f"/posts/{post}")["picture"])
 
 
 def test_a_picture_is_served_as_what_it_is_under_a_name_of_ours(client: TestClient) -> None:
@@ -360,6 +360,19 @@ def test_a_comment_is_shown_after_a_redirect(client: TestClient) -> None:
     assert "1 comment</h2>" in page.text
 
 
+def test_a_comment_on_a_post_that_has_just_gone_is_404(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    sign_up(client)
+    write(client)
+    add_comment = Store.add_comment
+
+    def delete_first(self: Store, post: int, author: int, text: str) -> int | None:
+        self.delete_post(post)
+        return add_comment(self, post, author, text)
+
+    monkeypatch.setattr(Store, "add_comment", delete_first)
+    assert client.post("/posts/1/comments", data={"text": "too late"}).status_code == 404
+
+
 @pytest.mark.parametrize("text", ["", " \r\n ", "x" * 1001])
 def test_a_faulty_comment_is_shown_again(client: TestClient, text: str) -> None:
     sign_up(client)
@@ -412,11 +425,20 @@ def test_a_missing_page_is_a_problem_to_programs(client: TestClient) -> None:
 # The site
 
 
-@pytest.mark.parametrize("path", ["/nowhere", "/posts/7", "/posts/x", "/static/app.py", "/static/..%2fapp.py"])
+@pytest.mark.parametrize(
+    "path", ["/nowhere", "/posts/7", f"/posts/{10**19}", "/posts/x", "/static/app.py", "/static/..%2fapp.py"]
+)
 def test_a_missing_page_is_a_page_of_the_site(client: TestClient, path: str) -> None:
     page = client.get(path)
     assert page.status_code == 404
     assert "There is no such page" in page.text
+
+
+def test_a_socket_to_nowhere_is_refused(client: TestClient) -> None:
+    with pytest.raises(WebSocketDenialResponse) as refusal:
+        with client.websocket_connect("/nowhere"):
+            pass
+    assert refusal.value.status_code == 404
 
 
 def test_a_missing_page_still_knows_the_visitor(client: TestClient) -> None:
