@@ -95,14 +95,37 @@ def url(case: Case) -> str:
     return case.path + (f"?{case.query.decode()}" if case.query else "")
 
 
-def load(server: Server, script: str, seconds: int) -> float:
-    """Requests per second that wrk gets from it; 0 when answers were no success."""
+def processor_ticks(root: int) -> int:
+    """The processor time that a process and its descendants have used, in clock ticks (Linux)."""
+    found: dict[int, tuple[int, int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            found[int(entry.name)] = int(fields[1]), int(fields[11]) + int(fields[12])
+    family, grown = {root}, 0
+    while grown != len(family):
+        grown = len(family)
+        family |= {number for number, (parent, _) in found.items() if parent in family}
+    return sum(found[number][1] for number in family if number in found)
+
+
+def load(server: Server, script: str, seconds: int, *, cpu: bool = False) -> float:
+    """Requests per second that wrk gets, or for a second of its processor time; 0 when answers were no success."""
+    before = processor_ticks(server.process.pid) if cpu else 0
     command = ["wrk", "-t1", "-c32", f"-d{seconds}s", "-s", script, f"http://127.0.0.1:{server.port}{url(server.case)}"]
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=seconds + 20, preexec_fn=pinned(1), check=True
     )
     found = re.search(r"Requests/sec:\s+([\d.]+)", done.stdout)
-    return 0.0 if "Non-2xx" in done.stdout or found is None else float(found[1])
+    if "Non-2xx" in done.stdout or found is None:
+        return 0.0
+    total = re.search(r"(\d+) requests in", done.stdout)
+    if not cpu or total is None:
+        return float(found[1])
+    return int(total[1]) / max(1, processor_ticks(server.process.pid) - before) * os.sysconf("SC_CLK_TCK")
 
 
 def lua(case: Case) -> str:
@@ -114,7 +137,9 @@ def lua(case: Case) -> str:
     return "\n".join(lines)
 
 
-def measure(name: str, case: Case, targets: list[str], rounds: int, seconds: int) -> dict[str, Any]:
+def measure(
+    name: str, case: Case, targets: list[str], rounds: int, seconds: int, *, cpu: bool = False
+) -> dict[str, Any]:
     """One row: for each target the median requests per second and the median ratio to raw, or what is wrong."""
     servers = [Server(name, target, case) for target in targets]
     row: dict[str, Any] = {}
@@ -128,7 +153,7 @@ def measure(name: str, case: Case, targets: list[str], rounds: int, seconds: int
             live = [server for server in servers if "rps" in row[server.target]]
             for turn in range(rounds):
                 for server in live if turn % 2 == 0 else live[::-1]:
-                    row[server.target]["rps"].append(load(server, script.name, seconds))
+                    row[server.target]["rps"].append(load(server, script.name, seconds, cpu=cpu))
     finally:
         for server in servers:
             server.stop()
@@ -153,6 +178,7 @@ def main() -> None:
     parser.add_argument("--cases", nargs="+", choices=ROWS, default=list(ROWS), metavar="CASE")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=2, help="for each target in each round")
+    parser.add_argument("--cpu", action="store_true", help="per second of the server's processor time (Linux)")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     if not shutil.which("wrk"):
@@ -163,7 +189,7 @@ def main() -> None:
     results: dict[str, Any] = {}
     for server in options.servers:
         for name in options.cases:
-            row = measure(server, CASES[name], targets, options.rounds, options.seconds)
+            row = measure(server, CASES[name], targets, options.rounds, options.seconds, cpu=options.cpu)
             results[f"{server} {name}"] = row
             print(
                 f"| {server}, {CASES[name].title} | " + " | ".join(cell(row[t], t) for t in targets) + " |", flush=True
