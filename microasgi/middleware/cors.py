@@ -11,7 +11,7 @@ from typing import Final
 
 from microasgi.exceptions import ConfigurationError
 from microasgi.headers import MutableHeaders, encode_header, find_header
-from microasgi.middleware.preflight import Preflight
+from microasgi.middleware.preflight import Preflight, is_token
 from microasgi.types import ASGIApp, Message, RawHeaders, Receive, Scope, Send
 
 __all__ = ["CORSMiddleware"]
@@ -45,12 +45,10 @@ class CORSMiddleware:
         expose_headers: Collection[str] = (),
         max_age: int = 600,
     ) -> None:
-        _check_lists(
-            allow_origins=allow_origins,
-            allow_methods=allow_methods,
-            allow_headers=allow_headers,
-            expose_headers=expose_headers,
-        )
+        _check_list("allow_origins", allow_origins)
+        names = {"allow_methods": allow_methods, "allow_headers": allow_headers, "expose_headers": expose_headers}
+        for name, values in names.items():
+            _check_list(name, values, of_tokens=True)
         self.app = app
         self._pattern = _compiled(allow_origin_regex)
         origins = [_read_origin(origin) for origin in allow_origins if origin != "*"]
@@ -118,10 +116,12 @@ def _merged(headers: Iterable[tuple[bytes, bytes]], added: RawHeaders | None, va
     return raw
 
 
-def _check_lists(**lists: Collection[str]) -> None:
-    for name, value in lists.items():
-        if isinstance(value, str):
-            raise ConfigurationError(f"CORSMiddleware: {name} is a list, write {name}=[{value!r}]")
+def _check_list(name: str, values: Collection[str], *, of_tokens: bool = False) -> None:
+    if isinstance(values, str):
+        raise ConfigurationError(f"CORSMiddleware: {name} is a list, write {name}=[{values!r}]")
+    for value in values:
+        if of_tokens and not is_token(value):
+            raise ConfigurationError(f"CORSMiddleware: {value!r} in {name} is no name; write one in each text")
 
 
 def _compiled(pattern: str | None) -> re.Pattern[str] | None:

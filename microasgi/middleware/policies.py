@@ -11,7 +11,7 @@ from typing import Final
 
 from microasgi.exceptions import ConfigurationError
 
-__all__ = ["NONCE", "content_policy", "permissions"]
+__all__ = ["NONCE", "chosen", "content_policy", "permissions"]
 
 NONCE: Final = "{nonce}"
 _KEYWORDS: Final = frozenset(
@@ -21,8 +21,26 @@ _KEYWORDS: Final = frozenset(
     }
 )
 
+_CHOICES: Final = {
+    "X-Frame-Options": ("DENY", "SAMEORIGIN"),
+    "Referrer-Policy": (
+        *("no-referrer", "no-referrer-when-downgrade", "origin", "origin-when-cross-origin", "same-origin"),
+        *("strict-origin", "strict-origin-when-cross-origin", "unsafe-url"),
+    ),
+    "Cross-Origin-Opener-Policy": ("same-origin", "same-origin-allow-popups", "noopener-allow-popups", "unsafe-none"),
+    "Cross-Origin-Resource-Policy": ("same-origin", "same-site", "cross-origin"),
+}
+
 _directive = re.compile(r"[a-z][a-z0-9\-]*").fullmatch
 _source = re.compile(r"[!-+\--:<-~]+").fullmatch  # visible ASCII without comma and semicolon
+
+
+def chosen(header: str, value: str | None) -> str | None:
+    """Return the value of a header that has few; None stays None."""
+    choices = _CHOICES[header]
+    if value is not None and value not in choices:
+        raise ConfigurationError(f"{header}: {value!r} is unknown; write one of {', '.join(choices)}, or None for none")
+    return value
 
 
 def content_policy(policy: Mapping[str, str | Sequence[str]], ancestors: str | None) -> str:

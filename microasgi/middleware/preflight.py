@@ -13,7 +13,7 @@ from microasgi.headers import find_header
 from microasgi.responses import PlainTextResponse
 from microasgi.types import RawHeaders, Scope
 
-__all__ = ["Preflight"]
+__all__ = ["Preflight", "is_token"]
 
 _ALL_METHODS: Final = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "QUERY")
 _ALWAYS_ALLOWED: Final = ("Accept", "Accept-Language", "Content-Language", "Content-Type")
@@ -21,7 +21,7 @@ _VARY: Final = (
     "Origin, Access-Control-Request-Method, Access-Control-Request-Headers, Access-Control-Request-Private-Network"
 )
 
-_token = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
+is_token = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
 
 
 class Preflight:
@@ -51,7 +51,7 @@ class Preflight:
             wrong.append("method")
         asked = (find_header(scope["headers"], b"access-control-request-headers") or b"").decode("latin-1")
         names = [name for part in asked.split(",") if (name := part.strip(" \t"))]
-        if not all(_token(name) and (self._names is None or name.lower() in self._names) for name in names):
+        if not all(is_token(name) and (self._names is None or name.lower() in self._names) for name in names):
             wrong.append("headers")
         elif names and self._names is None:
             headers["access-control-allow-headers"] = ", ".join(names)

@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 from microasgi.exceptions import ConfigurationError
 from microasgi.headers import encode_header
-from microasgi.middleware.policies import NONCE, content_policy, permissions
+from microasgi.middleware.policies import NONCE, chosen, content_policy, permissions
 from microasgi.types import ASGIApp, Message, Receive, Scope, Send
 
 __all__ = ["SecurityHeadersMiddleware"]
@@ -46,15 +46,13 @@ class SecurityHeadersMiddleware:
         hsts_include_subdomains: bool = False,
         hsts_preload: bool = False,
     ) -> None:
-        if frame_options is not None and frame_options not in _ANCESTORS:
-            raise ConfigurationError(f"frame_options is 'DENY', 'SAMEORIGIN' or None, not {frame_options!r}")
         self.app = app
         fixed = {
             "x-content-type-options": "nosniff",
-            "referrer-policy": referrer_policy,
-            "x-frame-options": frame_options,
-            "cross-origin-opener-policy": cross_origin_opener_policy,
-            "cross-origin-resource-policy": cross_origin_resource_policy,
+            "referrer-policy": chosen("Referrer-Policy", referrer_policy),
+            "x-frame-options": chosen("X-Frame-Options", frame_options),
+            "cross-origin-opener-policy": chosen("Cross-Origin-Opener-Policy", cross_origin_opener_policy),
+            "cross-origin-resource-policy": chosen("Cross-Origin-Resource-Policy", cross_origin_resource_policy),
             "permissions-policy": permissions(permissions_policy) if permissions_policy is not None else None,
         }
         self._with_nonce: list[tuple[bytes, list[bytes]]] = []

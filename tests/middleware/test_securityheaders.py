@@ -199,7 +199,10 @@ async def test_permissions_name_those_who_have_them() -> None:
 @pytest.mark.parametrize(
     "options, text",
     [
-        ({"frame_options": "ALLOW"}, "'DENY', 'SAMEORIGIN' or None, not 'ALLOW'"),
+        ({"frame_options": "ALLOW"}, "X-Frame-Options: 'ALLOW' is unknown; write one of DENY, SAMEORIGIN, or None"),
+        ({"referrer_policy": "none"}, "Referrer-Policy: 'none' is unknown; write one of no-referrer, "),
+        ({"cross_origin_opener_policy": "same-site"}, "Cross-Origin-Opener-Policy: 'same-site' is unknown"),
+        ({"cross_origin_resource_policy": "a\r\nb"}, "Cross-Origin-Resource-Policy: .* is unknown"),
         ({"hsts_max_age": -1}, "a number of seconds, or None"),
         ({"hsts_preload": True}, "needs hsts_include_subdomains=True"),
         ({"hsts_preload": True, "hsts_include_subdomains": True, "hsts_max_age": None}, "hsts_max_age=31536000"),
