@@ -18,7 +18,7 @@ import anyio
 from microasgi.connection import HTTPConnection
 from microasgi.exceptions import ConfigurationError
 from microasgi.middleware.clientnetwork import client_network
-from microasgi.middleware.limitsrates import LimitsRates
+from microasgi.middleware.limitsrates import LimitsRates, open_store
 from microasgi.middleware.rates import MemoryRates, RateStore, Usage, parse_rates
 from microasgi.middleware.refusal import refuse
 from microasgi.types import ASGIApp, Message, Receive, Scope, Send
@@ -70,7 +70,7 @@ class RateLimitMiddleware:
         self._names = names
         call = key if inspect.isroutine(key) else getattr(key, "__call__", key)  # noqa: B004
         self._key, self._awaits = key, inspect.iscoroutinefunction(call)
-        self._store = _open_store(store) if isinstance(store, str) else store
+        self._store = open_store(store) if isinstance(store, str) else store
         self._may_fail = not isinstance(self._store, MemoryRates)
         self._failures: tuple[type[Exception], ...] = (OSError, TimeoutError, *self._store.failures)
         self._headers, self._fail_open, self._store_timeout = headers, fail_open, store_timeout
@@ -79,7 +79,7 @@ class RateLimitMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Count a request or a handshake; let everything else through."""
         if scope["type"] not in ("http", "websocket"):
-            return await self.app(scope, receive, send)
+            return await self._pass(scope, receive, send)
         who = self._key(HTTPConnection(scope))
         if self._awaits:
             who = await cast("Awaitable[str | None]", who)
@@ -91,12 +91,19 @@ class RateLimitMiddleware:
                 return await self.app(scope, receive, send)
             return await refuse(scope, receive, send, 503, _NOT_COUNTED, {"retry-after": str(int(_PAUSE))})
         name, usage = found
-        seconds = int(usage.wait) + 1
+        seconds = usage.retry_after
         state = f'"{name}";r={usage.remaining}' + ("" if usage.remaining else f";t={seconds}")
         told = {"ratelimit": state, "ratelimit-policy": self._policy} if self._headers else {}
         if not usage.allowed:
             return await refuse(scope, receive, send, 429, _TOO_MANY, {"retry-after": str(seconds), **told})
         return await self.app(scope, receive, _telling(send, told) if told else send)
+
+    async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            if scope["type"] == "lifespan" and isinstance(self._store, LimitsRates):
+                await self._store.aclose()
 
     async def _ask(self, who: str) -> tuple[str, Usage] | None:
         """Return what is left of the rate that is used up most; None while the store cannot be asked."""
@@ -125,10 +132,6 @@ class RateLimitMiddleware:
             if not usage.allowed:
                 break
         return cast("tuple[str, Usage]", tightest)
-
-
-def _open_store(url: str) -> RateStore:
-    return MemoryRates() if url == "memory://" else LimitsRates(url)
 
 
 def _telling(send: Send, told: dict[str, str]) -> Send:

@@ -36,6 +36,11 @@ class Usage(NamedTuple):
     remaining: int
     wait: float
 
+    @property
+    def retry_after(self) -> int:
+        """The whole number of seconds after which one more is let through, by a clock that is a little off too."""
+        return int(self.wait + 0.001) + 1
+
 
 class RateStore(Protocol):
     """Where requests are counted. `failures` are the errors that say the store cannot be asked."""
@@ -67,7 +72,7 @@ def weigh(rate: Rate, previous: int, current: int, left: float) -> Usage:
     `allowed` says whether one more would be let through.
     """
     amount, window = rate
-    remaining = amount - math.floor(previous * left / window + current)
+    remaining = amount - current - math.floor(previous * left / window)
     if remaining > 0:
         return Usage(True, remaining, 0.0)
     if current < amount:  # enough of the window before has to slide out
@@ -117,8 +122,9 @@ class _Windows:
 
     def turn(self, now: float, window: int) -> None:
         """Begin the window that `now` is in."""
-        passed = int((now - self.began) // window)
-        if passed:
+        over = now - (self.began + window)
+        if over >= 0:
+            passed = 1 + int(over // window)
             self.previous = self.current if passed == 1 else OrderedDict()
             self.current = OrderedDict()
             self.began += passed * window
