@@ -6,10 +6,12 @@ import os
 from collections.abc import Awaitable, Callable, Mapping
 
 from microasgi.concurrency import run_in_threadpool
+from microasgi.errors import Errors
 from microasgi.files.conditions import Validators
 from microasgi.files.mediatypes import content_disposition, guess_media_type
 from microasgi.files.reading import Loaded, load
 from microasgi.files.sending import send_file, validator_headers
+from microasgi.requests import Request
 from microasgi.responses import Response, content_length
 from microasgi.types import RawHeaders, Receive, Scope, Send
 
@@ -22,7 +24,7 @@ class FileResponse(Response):
     `media_type` is guessed from `filename` or the path; text is taken for UTF-8. With `filename` the browser is told
     to save it under that name, or for `content_disposition_type="inline"` to show it. `headers` come before our own,
     also `etag`. `stat_result` gives the headers at once, to middleware; what is sent is what the file is by then.
-    A file that is missing or none is a RuntimeError when the response is sent. It may be sent more than once.
+    What is missing, or no file, is a RuntimeError when the response is sent. It may be sent more than once.
     """
 
     raw_headers: RawHeaders
@@ -67,11 +69,14 @@ class FileResponse(Response):
         try:
             loaded = await run_in_threadpool(load, path, read=scope.get("method") != "HEAD")
         except (OSError, ValueError) as error:
-            raise RuntimeError(f"FileResponse: {path!r} cannot be sent: {error}") from error
+            failure = RuntimeError(f"FileResponse: {path!r} cannot be sent: {error}")
+            failure.__cause__ = error
+            return await _fail(scope, receive, send, failure)
         headers, loaded = self._headers_for(loaded)
         await send_file(scope, receive, send, loaded, self.status_code, headers)
         if self.background is not None:
             await self.background()
+        return None
 
     def _headers_for(self, loaded: Loaded) -> tuple[RawHeaders, Loaded]:
         """Return the headers of the whole file but for its length, and the file with the tag that is sent."""
@@ -81,3 +86,12 @@ class FileResponse(Response):
         if b"etag" in given:
             loaded = loaded._replace(validators=loaded.validators._replace(etag=given[b"etag"]))
         return headers, loaded
+
+
+async def _fail(scope: Scope, receive: Receive, send: Send, error: Exception) -> None:
+    """Answer an error as the application around does: nothing was sent yet, so its handlers can have their say."""
+    errors = getattr(scope.get("app") or scope.get("router"), "errors", None)
+    if not isinstance(errors, Errors) or scope["type"] != "http":
+        raise error
+    answer = await errors.respond(Request(scope, receive, send), error)
+    await answer(scope, receive, send)

@@ -290,9 +290,24 @@ async def test_a_missing_file_is_a_500_and_logged(caplog: pytest.LogCaptureFixtu
         return FileResponse(tmp_path / "gone")
 
     with caplog.at_level(logging.ERROR, "microasgi"):
-        answer = await request(app, raise_errors=False)
-    assert isinstance(answer.error, RuntimeError) or answer.status == 500
+        answer = await request(app)
+    assert (answer.status, answer.body) == (500, b"Internal Server Error")
     assert "gone" in caplog.text
+
+
+async def test_the_applications_handler_answers_for_a_missing_file(tmp_path: Path) -> None:
+    app = MicroASGI()
+
+    @app.exception_handler(RuntimeError)
+    async def answer_error(request: Request, error: Exception) -> tuple[str, int]:
+        return "no such report", 404
+
+    @app.get("/")
+    async def download(request: Request) -> FileResponse:
+        return FileResponse(tmp_path / "gone")
+
+    answer = await request(app)
+    assert (answer.status, answer.body) == (404, b"no such report")
 
 
 async def test_a_handler_may_return_it_behind_middleware_and_with_a_background_task(small: Path) -> None:
