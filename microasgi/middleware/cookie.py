@@ -68,7 +68,11 @@ class Cookie:
         found = [value for key, value in scope["headers"] if key == b"cookie" and self._mark in value]
         if not found:
             return ""
-        value = parse_cookies(b"; ".join(found).decode("latin-1")).get(self.name, "")
+        start = found[0].find(self._mark)
+        if len(found) == 1 and (not start or found[0][start - 2 : start] == b"; "):  # as browsers write it
+            value = found[0][start + len(self._mark) :].partition(b";")[0].decode("latin-1")
+        else:
+            value = parse_cookies(b"; ".join(found).decode("latin-1")).get(self.name, "")
         return value if len(value) <= LARGEST else ""
 
     def header(self, scope: Scope, value: str) -> tuple[bytes, bytes]:

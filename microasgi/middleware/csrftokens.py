@@ -1,6 +1,6 @@
 """The tokens of a request: a secret in a signed cookie, bound to the session, and masked copies of it for pages.
 
-The law of this file: no two tokens are alike, so that the size of a compressed page tells nothing of the secret (BREACH).
+The law of this file: no two tokens are alike, so that how well a page compresses tells nothing (BREACH).
 """
 
 from __future__ import annotations

@@ -37,8 +37,8 @@ class Keeper(Protocol):
         ...
 
 
-def _is_old(saved: Saved | None, lifetime: int) -> bool:
-    return saved is not None and time() - saved.written > lifetime * _RENEWED_AFTER
+def _is_old(saved: Saved, lifetime: int) -> bool:
+    return time() - saved.written > lifetime * _RENEWED_AFTER
 
 
 class InCookie:
@@ -64,11 +64,13 @@ class InCookie:
 
     async def write(self, session: Session) -> str | None:
         """Return the signed session if it has changed, or a tenth of its lifetime has passed."""
-        data = session.dump()
+        data = session.change()
+        if data is None:
+            if session.saved is None or self._max_age is None or not _is_old(session.saved, self._max_age):
+                return None
+            data = session.saved.data
         if not data:
-            return "" if session.saved else None
-        if not session.differs(data) and (self._max_age is None or not _is_old(session.saved, self._max_age)):
-            return None
+            return ""
         text = urlsafe_b64encode(data).decode()
         return self._signatures.sign(f"{int(time()):x}.{session.secret_id}.{text}")
 
@@ -91,9 +93,11 @@ class InStore:
 
         One that another request has ended meanwhile stays ended.
         """
-        data, saved = session.dump(), session.saved
-        if not session.differs(data) and not _is_old(saved, self._lifetime):
-            return None
+        data, saved = session.change(), session.saved
+        if data is None:
+            if saved is None or not _is_old(saved, self._lifetime):
+                return None
+            data = saved.data
         moved = saved is not None and (not data or session.secret_id != saved.id)
         if saved is not None and moved:
             was_there = await self._store.delete(_key(saved.id))

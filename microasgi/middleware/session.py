@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 __all__ = ["Saved", "Session"]
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_decode = json.JSONDecoder().decode
 # Code in C that asks a dictionary for its size would take an unread session for an empty one.
 _UNREAD: Any = object()
 
@@ -38,18 +39,15 @@ class Session(dict[str, Any]):
     after the response has started is a RuntimeError.
     """
 
-    __slots__ = ("_id", "_id_bytes", "_open", "accessed", "cleared", "ended", "saved")
+    __slots__ = ("_id", "_id_bytes", "_open", "_touched", "accessed", "cleared", "ended", "saved")
 
     def __init__(self, open_: Callable[[], Saved | None] = _nothing, id_bytes: int = 32) -> None:
         super().__init__({_UNREAD: None})
         self.accessed = False
         """Whether somebody has looked into it."""
+        self.cleared = self.ended = self._touched = False  # ended: the response has started
         self.saved: Saved | None = None
-        self.cleared = False
-        self.ended = False  # the response has started
-        self._open = open_
-        self._id = ""
-        self._id_bytes = id_bytes
+        self._open, self._id, self._id_bytes = open_, "", id_bytes
 
     def look(self) -> None:
         """Decode what was kept, at the first call."""
@@ -60,7 +58,7 @@ class Session(dict[str, Any]):
         if (saved := self._open()) is None:
             return
         try:
-            super().update(json.loads(saved.data.decode("utf-8", "surrogatepass")))
+            super().update(_decode(saved.data.decode("utf-8", "surrogatepass")))
         except (ValueError, TypeError, RecursionError):  # written by something else: no session
             super().clear()
             return
@@ -69,7 +67,7 @@ class Session(dict[str, Any]):
     @property
     def modified(self) -> bool:
         """Whether it differs from what was kept; finding out costs writing it down."""
-        return self.accessed and self.differs(self.dump())
+        return self.accessed and self.change() is not None
 
     @property
     def identity(self) -> str:
@@ -97,29 +95,32 @@ class Session(dict[str, Any]):
 
     def _may_change(self) -> None:
         self.look()
+        self._touched = True
         if self.ended:
             raise RuntimeError("the response has started: its cookie is gone, the session cannot be changed any more")
 
-    def dump(self) -> bytes:
-        """Return its JSON, nothing for an empty session; ValueError names the key whose value is no JSON."""
-        if not self:
-            return b""
+    def change(self) -> bytes | None:
+        """Return its JSON if it differs from what was kept, nothing for an emptied session; None if it does not.
+
+        ValueError names the key whose value is no JSON.
+        """
+        saved = self.saved
+        if not self._touched and not any([type(value) in (dict, list) for value in super().values()]):
+            return None
+        data = self._dump() if self else b""
+        if saved is None:
+            return data or None
+        return None if data == saved.data and self._id == saved.id else data
+
+    def _dump(self) -> bytes:
         try:
-            return _encode(self).encode("utf-8", "surrogatepass")
+            return _encode(super().copy()).encode("utf-8", "surrogatepass")
         except (TypeError, ValueError, RecursionError) as error:
             faulty = next((key for key, value in self.items() if not _is_json({key: value})), None)
             raise ValueError(f"session[{faulty!r}] cannot be kept: {error}; sessions hold JSON values") from error
 
-    def differs(self, data: bytes) -> bool:
-        """Tell whether this is something else than what was kept."""
-        saved = self.saved
-        return bool(data) if saved is None else data != saved.data or self._id != saved.id
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return dict, (dict(self),)  # a copy is plain data
-
     def __reduce_ex__(self, protocol: object) -> tuple[Any, ...]:
-        return self.__reduce__()
+        return dict, (dict(self),)  # a copy is plain data
 
 
 def _is_json(value: object) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from microasgi.exceptions import ConfigurationError
-from microasgi.headers import MutableHeaders
+from microasgi.headers import MutableHeaders, find_header
 from microasgi.middleware.cookie import LARGEST, Cookie, SameSite
 from microasgi.middleware.keepers import InCookie, InStore, Keeper
 from microasgi.middleware.origin import OriginMiddleware
@@ -93,9 +93,12 @@ class SessionMiddleware:
                 await close()
 
     async def _finish(self, session: Session, scope: Scope, message: Message) -> None:
-        headers = MutableHeaders(scope=message)
+        headers = message["headers"] = list(message.get("headers", ()))
         if scope["type"] == "http":
-            headers.add_vary_header("Cookie")
+            if find_header(headers, b"vary") is None:
+                headers.append((b"vary", b"Cookie"))
+            else:
+                MutableHeaders(raw=headers).add_vary_header("Cookie")
         if message.get("status", 200) >= 500:
             return
         value = await self._keeper.write(session)
@@ -104,7 +107,7 @@ class SessionMiddleware:
         header = self._cookie.header(scope, value)
         if len(header[1]) > LARGEST:
             raise ValueError(_too_large(session, len(header[1])))
-        headers.raw.append(header)
+        headers.append(header)
 
 
 def _too_large(session: Session, size: int) -> str:
