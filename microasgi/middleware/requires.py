@@ -122,4 +122,4 @@ def _finder(function: Any) -> Callable[[tuple[Any, ...], dict[str, Any]], HTTPCo
 def _takes_connection(parameter: inspect.Parameter) -> bool:
     annotation = parameter.annotation
     text = annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "")
-    return parameter.name in _NAMES or text.partition("[")[0].rpartition(".")[2] in _TYPES
+    return parameter.name in _NAMES or text.strip("'\"").partition("[")[0].rpartition(".")[2] in _TYPES
