@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable
 from hashlib import sha256
 from secrets import token_urlsafe
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 __all__ = ["Saved", "Session"]
 
@@ -18,6 +18,7 @@ _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 _decode = json.JSONDecoder().decode
 # Code in C that asks a dictionary for its size would take an unread session for an empty one.
 _UNREAD: Any = object()
+_NESTED: Final = {dict, list}  # what may change though nobody has called the session
 
 
 class Saved(NamedTuple):
@@ -104,13 +105,12 @@ class Session(dict[str, Any]):
 
         ValueError names the key whose value is no JSON.
         """
-        saved = self.saved
-        if not self._touched and not any([type(value) in (dict, list) for value in super().values()]):
+        if not self._touched and _NESTED.isdisjoint(map(type, super().values())):
             return None
         data = self._dump() if self else b""
-        if saved is None:
+        if self.saved is None:
             return data or None
-        return None if data == saved.data and self._id == saved.id else data
+        return None if data == self.saved.data and self._id == self.saved.id else data
 
     def _dump(self) -> bytes:
         try:
