@@ -114,6 +114,7 @@ class Dispatch:
             respond=respond,
             guard=self._errors.guard,
             guard_layer=self._errors.guard_layer,
+            route=route,
         )
         return Target(route, _checked(folded), folded.app)
 
