@@ -140,14 +140,15 @@ def fold(
     respond: Callable[[ASGIApp], Call],
     guard: Callable[[Call], Call],
     guard_layer: Callable[[Layer, Call], Call],
+    guard_app: Callable[[ASGIApp], ASGIApp],
     route: object = None,
 ) -> Folded:
     """Build the stack around `call`, which answers http requests, and `app`, which answers other scopes.
 
     `serve` makes an ASGI application of both and the layer that `call` is, `respond` turns an application into a
     call. `guard` wraps a call so that every exception leaves it as a response, `guard_layer` the same for a function
-    middleware and what it calls next. The outermost function is not guarded: whoever calls it is. `route` is whose
-    middleware it is.
+    middleware and what it calls next, `guard_app` the same for an ASGI middleware in another one. The outermost is not
+    guarded: whoever calls it is. `route` is whose middleware it is.
     """
     outermost: ASGIApp | None = None
     layer: Layer | None = None  # the function middleware that `call` is, if it is one
@@ -159,7 +160,8 @@ def fold(
             call = _bind(layer, call_next)
             outermost = None
             continue
-        app = outermost = middleware.make(outermost or serve(call, app, layer), route)
+        inside = serve(call, app, layer) if outermost is None else guard_app(outermost)
+        app = outermost = middleware.make(inside, route)
         if not callable(outermost):
             raise ConfigurationError(f"{middleware!r} returned {outermost!r}, which is not an ASGI application")
         call, layer = respond(outermost), None

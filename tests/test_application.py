@@ -639,6 +639,26 @@ async def test_an_asgi_middleware_may_refuse_as_the_exception_handlers_say() -> 
     assert (await request(Refuse(app))).body == b"slowly"
 
 
+@pytest.mark.parametrize("where", ["application", "route"])
+async def test_an_error_of_an_asgi_middleware_is_a_response_to_the_ones_around_it(where: str) -> None:
+    class Fails:
+        def __init__(self, app: ASGIApp) -> None:
+            self.app = app
+
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] == "http":
+                raise HTTPException(418, "broken")
+            await self.app(scope, receive, send)
+
+    async def home(request: Request) -> None: ...
+
+    stack = [ClassTag, ClassTag, Fails]
+    own = stack if where == "route" else []
+    app = MicroASGI(routes=[Route("/", home, middleware=own)], middleware=[] if own else stack)
+    answer = await request(app)
+    assert (answer.status, answer.body, answer.header(b"x-tags")) == (418, b"broken", b"CC")
+
+
 async def test_a_middleware_may_rewrite_a_foreign_body() -> None:
     async def shout(request: Request, call_next: Next) -> Response:
         response: Any = await call_next(request)
