@@ -66,10 +66,11 @@ class Dispatch:
         *,
         redirect_slashes: bool,
         serve: Callable[[Call, ASGIApp, Layer | None], ASGIApp],
+        guard_app: Callable[[ASGIApp], ASGIApp],
         default: ASGIApp | None = None,
         shared_refusals: bool = False,
     ) -> None:
-        self._errors, self._redirect_slashes, self._serve = errors, redirect_slashes, serve
+        self._errors, self._redirect_slashes, self._serve, self._guard_app = errors, redirect_slashes, serve, guard_app
         # Of equal templates the first one counts: a route before a mount.
         ordered = sorted(routes, key=lambda route: isinstance(route, Mount))
         hosts = [route for route in ordered if isinstance(route, Host)]
@@ -114,6 +115,8 @@ class Dispatch:
             respond=respond,
             guard=self._errors.guard,
             guard_layer=self._errors.guard_layer,
+            guard_app=self._guard_app,
+            route=route,
         )
         return Target(route, _checked(folded), folded.app)
 

@@ -104,6 +104,7 @@ class Entrance:
 
     async def _go_round(self, detour: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
         """Let an ASGI middleware, or what has to be done first, answer; if it fails before it has, answer for it."""
+        scope[self._role] = self._owner  # a middleware that refuses answers as this says
         if scope["type"] != "http":
             return await detour(scope, receive, send)
         started = False
@@ -118,7 +119,6 @@ class Entrance:
         except Exception as error:
             if started:
                 raise
-            scope.setdefault(self._role, self._owner)
             response = await self.errors.respond(Request(scope, receive, send), error)
             await response(scope, receive, send)
         return None

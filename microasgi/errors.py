@@ -23,9 +23,9 @@ from microasgi.foreign import AppResponse
 from microasgi.headers import find_header, prefers_json
 from microasgi.requests import Request
 from microasgi.responses import PlainTextResponse, Response
-from microasgi.types import Scope
+from microasgi.types import Receive, Scope, Send
 
-__all__ = ["Errors", "HandlerKey", "errors_inside", "problem", "report", "sole_error"]
+__all__ = ["Errors", "HandlerKey", "answer_error", "errors_inside", "problem", "report", "sole_error"]
 
 HandlerKey: TypeAlias = int | type[Exception]
 Call: TypeAlias = Callable[[Any], Awaitable[Any]]
@@ -183,6 +183,17 @@ def problem(
     if detail != title:
         document["detail"] = detail
     return Response(json.dumps(document), status, headers, "application/problem+json")
+
+
+async def answer_error(scope: Scope, receive: Receive, send: Send, error: HTTPException) -> None:
+    """Answer a request with an error, as the application's exception handlers want it: for ASGI applications inside."""
+    request: Request[Any] = Request(scope, receive, send)
+    table = getattr(scope.get("app"), "errors", None)
+    if isinstance(table, Errors):
+        response = await table.respond(request, error)
+    else:
+        response = problem(request, error.status_code, error.detail, error.headers)
+    await response(scope, receive, send)
 
 
 def report(connection: HTTPConnection[Any], error: Exception) -> None:

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias, TypedDict, TypeVar, Unpack
 from microasgi.exceptions import ConfigurationError, NoMatchFound, RouteConflict
 from microasgi.hosts import Host
 from microasgi.routes import BaseRoute, MiddlewareList, Mount, Route, WebSocketRoute, whereabouts
-from microasgi.stack import Middleware, as_middleware
+from microasgi.stack import Middleware, SharedMiddleware, as_middleware
 from microasgi.types import ASGIApp
 from microasgi.urls import URLPath
 
@@ -146,11 +146,12 @@ class Registry:
         self._add(Host(host, app, name=name))
 
     def include(self, router: Registry, prefix: str = "", middleware: MiddlewareList | None = None) -> None:
-        """Take over a router's routes as they are now, below a prefix, with its middleware around each of them."""
+        """Take over a router's routes as they are now, below a prefix, with its middleware around all of them."""
         prefix = prefix.rstrip("/")
         if prefix and not prefix.startswith("/"):
             raise ConfigurationError(f"{whereabouts()}: a prefix begins with a slash, write {'/' + prefix!r}")
-        stack = [*as_middleware(middleware or ()), *router._stack]
+        own = [*as_middleware(middleware or ()), *router._stack]
+        stack = [SharedMiddleware(one.cls, *one.args, **one.kwargs) for one in own]
         for route in router._routes:
             if isinstance(route, Host):
                 raise ConfigurationError(

@@ -99,6 +99,7 @@ class Router(Registry, Entrance):
             self.errors,
             redirect_slashes=self.redirect_slashes,
             serve=self._serve,
+            guard_app=self._guard_app,
             default=self.default,
             shared_refusals=not any(middleware.is_function for middleware in self._stack),
         )
@@ -110,12 +111,16 @@ class Router(Registry, Entrance):
             respond=respond,
             guard=self.errors.guard,
             guard_layer=self.errors.guard_layer,
+            guard_app=self._guard_app,
         )
         self._call, self._app, self._outermost, self._layer = folded
         self._inside = folded.outermost or self._serve(folded.call, folded.app, folded.layer)
 
     def _serve(self, call: Call, app: ASGIApp, layer: Layer | None) -> ASGIApp:
         return Entrance(self, self.role, self.errors, call, app, layer)
+
+    def _guard_app(self, app: ASGIApp) -> ASGIApp:
+        return partial(self._go_round, app)
 
     def _others(self, socket: ASGIApp) -> ASGIApp:
         """Return what answers the scopes that are no http requests."""

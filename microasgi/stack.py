@@ -13,9 +13,9 @@ from functools import wraps
 from typing import Any, NamedTuple, TypeAlias, cast
 
 from microasgi.exceptions import ConfigurationError
-from microasgi.types import ASGIApp
+from microasgi.types import ASGIApp, Receive, Scope, Send
 
-__all__ = ["Call", "Folded", "Layer", "Middleware", "as_middleware", "fold"]
+__all__ = ["Call", "Folded", "Layer", "Middleware", "SharedMiddleware", "as_middleware", "fold"]
 
 Call: TypeAlias = Callable[[Any], Awaitable[Any]]
 """A request in, a response out."""
@@ -44,6 +44,10 @@ class Middleware:
         arguments = [*map(repr, self.args), *(f"{name}={value!r}" for name, value in self.kwargs.items())]
         return f"Middleware({', '.join([getattr(self.cls, '__qualname__', repr(self.cls)), *arguments])})"
 
+    def make(self, app: ASGIApp, route: object) -> Any:
+        """Return the middleware around `app`, which answers for this route (None: for all)."""
+        return self.cls(app, *self.args, **self.kwargs)
+
     @property
     def is_function(self) -> bool:
         """Tell whether this is a function middleware: an async callable of (request, call_next)."""
@@ -62,6 +66,27 @@ class Middleware:
             return function(request, call_next, *args, **kwargs)
 
         return cast(Layer, wraps(function)(layer))
+
+
+class SharedMiddleware(Middleware):
+    """One instance around several routes: what it counts or keeps is theirs together."""
+
+    __slots__ = ("_inside", "_instance")
+
+    def __init__(self, cls: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+        super().__init__(cls, *args, **kwargs)
+        self._instance: Any = None
+        self._inside: dict[object, ASGIApp] = {}
+
+    def make(self, app: ASGIApp, route: object) -> Any:
+        """Return the one instance; for requests of this route, `app` stands inside."""
+        self._inside[route] = app
+        if self._instance is None:
+            self._instance = super().make(self._enter, route)
+        return self._instance
+
+    def _enter(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        return self._inside[scope["route"]](scope, receive, send)
 
 
 def as_middleware(items: Iterable[Middleware | Callable[..., Any]]) -> list[Middleware]:
@@ -115,12 +140,15 @@ def fold(
     respond: Callable[[ASGIApp], Call],
     guard: Callable[[Call], Call],
     guard_layer: Callable[[Layer, Call], Call],
+    guard_app: Callable[[ASGIApp], ASGIApp],
+    route: object = None,
 ) -> Folded:
     """Build the stack around `call`, which answers http requests, and `app`, which answers other scopes.
 
     `serve` makes an ASGI application of both and the layer that `call` is, `respond` turns an application into a
     call. `guard` wraps a call so that every exception leaves it as a response, `guard_layer` the same for a function
-    middleware and what it calls next. The outermost function is not guarded: whoever calls it is.
+    middleware and what it calls next, `guard_app` the same for an ASGI middleware in another one. The outermost is not
+    guarded: whoever calls it is. `route` is whose middleware it is.
     """
     outermost: ASGIApp | None = None
     layer: Layer | None = None  # the function middleware that `call` is, if it is one
@@ -132,7 +160,8 @@ def fold(
             call = _bind(layer, call_next)
             outermost = None
             continue
-        app = outermost = middleware.cls(outermost or serve(call, app, layer), *middleware.args, **middleware.kwargs)
+        inside = serve(call, app, layer) if outermost is None else guard_app(outermost)
+        app = outermost = middleware.make(inside, route)
         if not callable(outermost):
             raise ConfigurationError(f"{middleware!r} returned {outermost!r}, which is not an ASGI application")
         call, layer = respond(outermost), None

@@ -43,6 +43,7 @@ from microasgi import (
     WebSocketException,
 )
 from microasgi.endpoints import describe
+from microasgi.errors import answer_error
 from microasgi.testing import Exchange, Faults, http_scope, lifespan_scope, request, websocket_scope
 from microasgi.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -612,6 +613,50 @@ async def test_an_error_that_is_raised_for_every_request_does_not_grow() -> None
     for _ in range(3):
         assert (await request(app)).status == 403
     assert forbidden.__traceback__ is None
+
+
+async def test_an_asgi_middleware_may_refuse_as_the_exception_handlers_say() -> None:
+    class Refuse:
+        def __init__(self, app: ASGIApp) -> None:
+            self.app = app
+
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            await answer_error(scope, receive, send, HTTPException(429, "slowly", {"retry-after": "1"}))
+
+    app = MicroASGI(middleware=[tagging("a"), Middleware(Refuse)])
+    answer = await request(app)
+    assert (answer.status, answer.body, answer.header(b"retry-after"), answer.header(b"x-tags")) == (
+        *(429, b"slowly", b"1"),
+        b"a",
+    )
+
+    async def handler(request: Request, error: HTTPException) -> tuple[str, int]:
+        return f"own page: {error.detail}", error.status_code
+
+    for middleware in ([Middleware(Refuse)], [tagging("a"), Middleware(Refuse)]):
+        app = MicroASGI(middleware=middleware, exception_handlers={429: handler})
+        assert (await request(app)).body == b"own page: slowly"
+    assert (await request(Refuse(app))).body == b"slowly"
+
+
+@pytest.mark.parametrize("where", ["application", "route"])
+async def test_an_error_of_an_asgi_middleware_is_a_response_to_the_ones_around_it(where: str) -> None:
+    class Fails:
+        def __init__(self, app: ASGIApp) -> None:
+            self.app = app
+
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] == "http":
+                raise HTTPException(418, "broken")
+            await self.app(scope, receive, send)
+
+    async def home(request: Request) -> None: ...
+
+    stack = [ClassTag, ClassTag, Fails]
+    own = stack if where == "route" else []
+    app = MicroASGI(routes=[Route("/", home, middleware=own)], middleware=[] if own else stack)
+    answer = await request(app)
+    assert (answer.status, answer.body, answer.header(b"x-tags")) == (418, b"broken", b"CC")
 
 
 async def test_a_middleware_may_rewrite_a_foreign_body() -> None:

@@ -19,7 +19,7 @@ import pytest
 @pytest.mark.anyio
 async def test_blocks():
     async def block():
-        time.sleep(1.1)
+        time.sleep(2.1)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(block)
 """

@@ -26,7 +26,7 @@ from microasgi import (
     WebSocketRoute,
 )
 from microasgi.testing import Exchange, request, websocket_scope
-from microasgi.types import Receive, Scope, Send
+from microasgi.types import ASGIApp, Receive, Scope, Send
 
 pytestmark = pytest.mark.anyio
 
@@ -417,6 +417,31 @@ async def test_an_included_router_answers_below_its_prefix_with_its_middleware()
     answer = await request(app, "GET", "/api/m/x")
     assert (answer.body, answer.header(b"x-tag")) == (b"/api/m /api/m/x {}", b"router")
     assert app.url_path_for("a", id="x y") == "/api/a/x%20y"
+
+
+async def test_the_middleware_of_an_included_router_is_one_for_all_its_routes() -> None:
+    class Counter:
+        def __init__(self, app: ASGIApp) -> None:
+            self.app = app
+            self.count = 0
+
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            self.count += 1
+            scope["count"] = self.count
+            await self.app(scope, receive, send)
+
+    async def tell(request: Request) -> str:
+        return f"{request.url.path} {request.scope['count']}"
+
+    inner = Router([Route("/a", tell), Route("/b/{x}", tell)], middleware=[Middleware(Counter)])
+    outer = Router([Route("/c", tell, middleware=[Counter])])
+    outer.include(inner, prefix="/in")
+    app = MicroASGI()
+    app.include(outer, prefix="/out", middleware=[])
+    seen = [(await request(app, path=path)).body for path in ("/out/in/a", "/out/in/b/1", "/out/c", "/out/in/a")]
+    assert seen == [b"/out/in/a 1", b"/out/in/b/1 2", b"/out/c 1", b"/out/in/a 3"]
+    app.add_route("/new", tell)
+    assert (await request(app, path="/out/in/a")).body == b"/out/in/a 4"
 
 
 async def test_a_router_can_be_included_twice() -> None:

@@ -97,7 +97,16 @@ async def send(message: Any) -> None: ...
 
 
 def folded(*items: Any) -> Folded:
-    return fold(as_middleware(items), call, app, serve=serve, respond=respond, guard=guard, guard_layer=guard_layer)
+    return fold(
+        as_middleware(items),
+        call,
+        app,
+        serve=serve,
+        respond=respond,
+        guard=guard,
+        guard_layer=guard_layer,
+        guard_app=lambda inside: inside,
+    )
 
 
 async def log_of(stack: Folded, kind: str = "http") -> list[str]:
