@@ -21,7 +21,7 @@ from microasgi.middleware.clientnetwork import client_network
 from microasgi.middleware.limitsrates import LimitsRates, open_store
 from microasgi.middleware.rates import MemoryRates, RateStore, Usage, parse_rates
 from microasgi.middleware.refusal import refuse
-from microasgi.types import ASGIApp, Message, Receive, Scope, Send
+from microasgi.types import ASGIApp, Message, RawHeaders, Receive, Scope, Send
 
 __all__ = ["Key", "RateLimitMiddleware", "client_network"]
 
@@ -64,9 +64,10 @@ class RateLimitMiddleware:
         self.app = app
         self._rates = parse_rates(limit)
         names = [f"{name}-{number}" if number else name for number in range(len(self._rates))]
-        self._policy = ", ".join(
-            f'"{one}";q={rate[0]};w={rate[1]}' for one, rate in zip(names, self._rates, strict=True)
+        policy = ", ".join(
+            f'"{one}";q={amount};w={window}' for one, (amount, window) in zip(names, self._rates, strict=True)
         )
+        self._policy = (b"ratelimit-policy", policy.encode())
         self._names = names
         call = key if inspect.isroutine(key) else getattr(key, "__call__", key)  # noqa: B004
         self._key, self._awaits = key, inspect.iscoroutinefunction(call)
@@ -91,12 +92,16 @@ class RateLimitMiddleware:
                 return await self.app(scope, receive, send)
             return await refuse(scope, receive, send, 503, _NOT_COUNTED, {"retry-after": str(int(_PAUSE))})
         name, usage = found
-        seconds = usage.retry_after
-        state = f'"{name}";r={usage.remaining}' + ("" if usage.remaining else f";t={seconds}")
-        told = {"ratelimit": state, "ratelimit-policy": self._policy} if self._headers else {}
-        if not usage.allowed:
-            return await refuse(scope, receive, send, 429, _TOO_MANY, {"retry-after": str(seconds), **told})
-        return await self.app(scope, receive, _telling(send, told) if told else send)
+        if usage.allowed:
+            return await self.app(scope, receive, _telling(send, self._state(name, usage)) if self._headers else send)
+        headers = {"retry-after": str(usage.retry_after)}
+        if self._headers:
+            headers.update((name.decode(), value.decode()) for name, value in self._state(name, usage))
+        return await refuse(scope, receive, send, 429, _TOO_MANY, headers)
+
+    def _state(self, name: str, usage: Usage) -> RawHeaders:
+        again = "" if usage.remaining else f";t={usage.retry_after}"
+        return [(b"ratelimit", f'"{name}";r={usage.remaining}{again}'.encode()), self._policy]
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
@@ -134,12 +139,10 @@ class RateLimitMiddleware:
         return cast("tuple[str, Usage]", tightest)
 
 
-def _telling(send: Send, told: dict[str, str]) -> Send:
-    pairs = [(name.encode(), value.encode()) for name, value in told.items()]
-
+def _telling(send: Send, headers: RawHeaders) -> Send:
     async def telling(message: Message) -> None:
         if message["type"] in _STARTS:
-            message = {**message, "headers": [*(message.get("headers") or ()), *pairs]}
+            message = {**message, "headers": [*(message.get("headers") or ()), *headers]}
         await send(message)
 
     return telling

@@ -108,8 +108,8 @@ class MemoryRates:
         windows.current[key] = current + 1
         if len(windows.current) > self._max_keys:
             windows.current.popitem(last=False)
-        after = weigh(rate, previous, current + 1, left)
-        return Usage(True, after.remaining, after.wait)
+        remaining = usage.remaining - 1
+        return Usage(True, remaining, 0.0 if remaining else weigh(rate, previous, current + 1, left).wait)
 
 
 class _Windows:

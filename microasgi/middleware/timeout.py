@@ -9,7 +9,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final, cast
 
 import anyio
 import anyio.lowlevel
@@ -56,52 +56,69 @@ class TimeoutMiddleware:
 
     async def _on_asyncio(self, answer: _Answer, scope: Scope, receive: Receive) -> bool:
         # Not a cancel scope: function middleware around may open and leave one while this is open.
-        deadline = asyncio.get_running_loop().time() + self.seconds
-        timeout = asyncio.timeout_at(deadline)
-        answer.arm = lambda on: None if timeout.expired() else timeout.reschedule(deadline if on else None)
+        loop, task = asyncio.get_running_loop(), cast("asyncio.Task[Any]", asyncio.current_task())
+        before = task.cancelling()
+        answer.cancel = task.cancel
+        timer = loop.call_later(self.seconds, answer.expire)
         try:
-            async with timeout:
-                await self.app(scope, receive, answer.send)
-        except TimeoutError:
-            if not timeout.expired():
+            await self.app(scope, receive, answer.send)
+        except asyncio.CancelledError:
+            if not answer.cancelled or task.cancelling() - 1 > before:
                 raise
             return True
+        finally:
+            timer.cancel()
+            answer.complete = True
+            if answer.cancelled:
+                task.uncancel()
         return False
 
     async def _on_trio(self, answer: _Answer, scope: Scope, receive: Receive) -> bool:
-        deadline = anyio.current_time() + self.seconds
-        with anyio.CancelScope(deadline=deadline) as inside:
-            answer.arm = lambda on: setattr(inside, "deadline", deadline if on else math.inf)
-            answer.is_late = lambda: inside.cancel_called
+        answer.deadline = anyio.current_time() + self.seconds
+        with anyio.CancelScope(deadline=answer.deadline) as answer.inside:
             await self.app(scope, receive, answer.send)
-        return inside.cancelled_caught
+        return answer.inside.cancelled_caught
 
 
 class _Answer:
     """Sends on, and holds the deadline off meanwhile: what runs in there may be anybody's."""
 
-    __slots__ = ("_complete", "_send", "_sending", "arm", "is_late", "started")
-    arm: Callable[[bool], None]
+    cancel: Callable[[], object]  # on asyncio
+    inside: anyio.CancelScope | None = None  # on trio
+    deadline = math.inf
 
     def __init__(self, send: Send) -> None:
         self._send = send
         self._sending = 0
-        self._complete = False
-        self.started = False
-        self.is_late: Callable[[], bool] = lambda: False
+        self._late = False
+        self.started = self.complete = self.cancelled = False
+
+    def expire(self) -> None:
+        """Cancel what is inside, unless it is in `send` or has answered."""
+        self._late = True
+        if not self._sending and not self.complete and not self.cancelled:
+            self.cancelled = True
+            self.cancel()
 
     async def send(self, message: Message) -> None:
         """Send a message on; after the last one there is no deadline any more."""
+        if self.inside is not None:
+            self.inside.deadline = math.inf
+            if self.inside.cancel_called:  # a blocking handler comes back from its thread
+                await anyio.lowlevel.checkpoint()
         kind = message["type"]
-        self.arm(False)
-        if self.is_late():  # a blocking handler comes back from its thread, and meets its cancellation here
-            await anyio.lowlevel.checkpoint()
         self.started = self.started or kind == "http.response.start"
-        self._complete = self._complete or (kind == "http.response.body" and not message.get("more_body", False))
+        self.complete = self.complete or (kind == "http.response.body" and not message.get("more_body", False))
         self._sending += 1
         try:
             await self._send(message)
         finally:
             self._sending -= 1
-            if not self._sending and not self._complete:
-                self.arm(True)
+            if not self._sending and not self.complete:
+                self._go_on()
+
+    def _go_on(self) -> None:
+        if self.inside is not None:
+            self.inside.deadline = self.deadline
+        elif self._late:  # not at once: a cancellation of the running step would go on to whoever stands around
+            asyncio.get_running_loop().call_soon(self.expire)

@@ -311,17 +311,21 @@ async def test_a_blocking_handler_runs_to_its_end_in_its_thread() -> None:
 
 async def test_cancellation_from_outside_is_not_a_timeout() -> None:
     cleaned: list[str] = []
-    app = slow_app("application", cleaned)
+    began = anyio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        began.set()
+        await sleeping(cleaned)
+
     async with anyio.create_task_group() as group:
-        group.start_soon(TimeoutMiddleware(app, 30), http_scope("GET", "/slow/"), sleep_forever, unsent)
-        await anyio.sleep(0.01)
+        group.start_soon(TimeoutMiddleware(app, 30), http_scope(), unreceived, unsent)
+        await began.wait()
         group.cancel_scope.cancel()
     assert cleaned == ["cleaned"]
 
 
-async def sleep_forever() -> Message:
-    await anyio.sleep_forever()
-    raise AssertionError
+async def unreceived() -> Message:
+    raise AssertionError("nothing is to be received")
 
 
 async def unsent(message: Message) -> None:
