@@ -15,11 +15,11 @@ from starlette.applications import Starlette
 from starlette.routing import Mount as StarletteMount
 
 from microasgi import ConfigurationError, MicroASGI, Request
-from microasgi.files import StaticFiles, memory, static
+from microasgi.files import StaticFiles, memory, reading, static
 from microasgi.files.fingerprints import fingerprint
 from microasgi.files.memory import Memory
-from microasgi.files.reading import SMALL, load
-from microasgi.testing import Exchange, RawResponse, TestClient, lifespan_scope, request, websocket_scope
+from microasgi.files.reading import SMALL, OpenFile, load
+from microasgi.testing import Exchange, Faults, RawResponse, TestClient, lifespan_scope, request, websocket_scope
 
 pytestmark = pytest.mark.anyio
 
@@ -253,6 +253,29 @@ async def test_a_relative_directory_is_that_of_the_start(root: Path, monkeypatch
     files = StaticFiles(directory="static")
     monkeypatch.chdir("/")
     assert (await get(files, "/css/site.css")).body == CSS
+
+
+@pytest.mark.parametrize("middlewares", [0, 1])
+@pytest.mark.parametrize("method, headers", [("GET", {}), ("GET", {"range": "bytes=0-0,9-9"}), ("HEAD", {})])
+async def test_the_file_is_closed_when_the_client_leaves(
+    root: Path, monkeypatch: pytest.MonkeyPatch, middlewares: int, method: str, headers: dict[str, str]
+) -> None:
+    opened: list[OpenFile] = []
+
+    class Noted(OpenFile):
+        def __init__(self, path: str) -> None:
+            super().__init__(path)
+            opened.append(self)
+
+    async def through(request: Request, call_next: Any) -> Any:
+        return await call_next(request)
+
+    monkeypatch.setattr(reading, "OpenFile", Noted)
+    app = MicroASGI(middleware=[through] * middlewares)
+    app.mount("/static", StaticFiles(directory=root))
+    left = Faults(leave_after_bytes=0)
+    await request(app, method, "/static/large.bin", headers=headers, faults=left, raise_errors=False)
+    assert [file._closed for file in opened] == [True]
 
 
 class TestHTML:
