@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from io import BytesIO
 from threading import Lock
 from typing import Any, Final, NamedTuple
@@ -147,7 +147,7 @@ def _read_all(file: OpenFile, size: int) -> bytes:
     return b"".join(pieces)
 
 
-async def chunks(file: OpenFile, span: Span) -> AsyncIterator[bytes]:
+async def chunks(file: OpenFile, span: Span) -> AsyncGenerator[bytes]:
     """Iterate over a span of the file; it ends early if the file does."""
     offset, stop = span
     while offset < stop:

@@ -30,7 +30,7 @@ class Choice(NamedTuple):
     is_immutable: bool = False
     status: int = 200
     watched: tuple[tuple[str, Identity], ...] = ()
-    """The files that this choice rests on, as they were."""
+    """The files that this choice rests on, as they were; none if it is not to be remembered."""
 
 
 REDIRECT: Final = object()
@@ -60,7 +60,7 @@ class Search:
         if not is_slashed and names and (marked := self._choose_marked(names, wanted)):
             return marked
         page = self.first([_NOT_FOUND]) if self.html else None
-        return self._with_sibling(page, wanted)._replace(status=404) if page else None
+        return self._with_sibling(page, wanted)._replace(status=404, watched=()) if page else None
 
     def first(self, names: Sequence[str]) -> Found | None:
         """Return the file of these names in the first directory that has it."""
@@ -75,8 +75,10 @@ class Search:
         for plain, mark in without_fingerprint(names[-1]):
             found = self.first([*names[:-1], plain])
             if found:
-                is_right = fingerprint(found.real, found.status) == mark
-                return self._with_sibling(found, wanted)._replace(is_immutable=is_right)
+                choice = self._with_sibling(found, wanted)
+                if fingerprint(found.real, found.status) == mark:
+                    return choice._replace(is_immutable=True)
+                return choice._replace(watched=())  # there are too many wrong names to remember any
         return None
 
     def _with_sibling(self, found: Found, wanted: Sequence[str]) -> Choice:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Final
 
 from microasgi.files.conditions import as_http_date, conditions_of, decide
@@ -113,9 +114,10 @@ async def _parts(loaded: Loaded, parts: list[Part], end: bytes) -> AsyncIterator
         if loaded.file is None:
             yield (loaded.body or b"")[span.start : span.stop]
             continue
-        async for data in chunks(loaded.file, span):
-            yield data
-            span = Span(span.start + len(data), span.stop)
+        async with aclosing(chunks(loaded.file, span)) as pieces:
+            async for data in pieces:
+                yield data
+                span = Span(span.start + len(data), span.stop)
         if span.start < span.stop:
             raise RuntimeError(f"{loaded.path} became shorter while it was sent")
     yield end

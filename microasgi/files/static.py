@@ -118,7 +118,7 @@ class StaticFiles:
             return await _redirect(scope, receive, send)
         choice, loaded = found
         headers = self._headers(choice, loaded, path)
-        if choice.status == 200:
+        if choice.watched:
             key, sized = (path, wanted), [*headers, content_length(loaded.size)]
             self._memory.put(key, loaded, headers, sized, choice.watched)
         return await send_file(scope, receive, send, loaded, choice.status, headers)

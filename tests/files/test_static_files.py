@@ -546,6 +546,14 @@ class TestCost:
         monkeypatch.setattr(memory, "monotonic", lambda: now + 6)
         assert (await get(files, "/css/site.css")).body == b"own"
 
+    async def test_names_with_wrong_hashes_do_not_fill_the_memory(self, root: Path, hops: list[str]) -> None:
+        files = StaticFiles(directory=root)
+        await get(files, "/css/site.css")
+        for number in range(5):
+            assert (await get(files, f"/css/site.{number:012x}.css")).body == CSS
+        assert len(hops) == 6
+        assert len(files._memory._entries) == 1
+
     async def test_the_memory_stays_below_its_budget(self, root: Path, hops: list[str]) -> None:
         for number in range(4):
             (root / f"{number}.txt").write_bytes(b"x" * 1000)
