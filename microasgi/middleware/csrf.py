@@ -14,7 +14,7 @@ from microasgi.errors import problem
 from microasgi.exceptions import ClientDisconnect, HTTPException
 from microasgi.headers import encode_header, find_header
 from microasgi.middleware.cookie import Cookie, SameSite
-from microasgi.middleware.csrftokens import Tokens
+from microasgi.middleware.csrftokens import Tokens, fits
 from microasgi.middleware.origin import SAFE_METHODS, path_filter
 from microasgi.middleware.signing import Signatures
 from microasgi.requests import Request
@@ -76,11 +76,12 @@ class CSRFMiddleware:
             return
         request: Request[Any] = Request(scope, receive, send)
         try:
+            secret = tokens.known()  # without one, nothing in the body could help
             given = find_header(scope["headers"], self._header)
-            if given is None and _is_form(scope):
+            if given is None and secret is not None and _is_form(scope):
                 given = await self._from_form(request)
                 receive = request.receive
-            if given is None or not tokens.accept(given):
+            if given is None or secret is None or not fits(given, secret):
                 raise HTTPException(403, self._refusal)
         except ClientDisconnect:
             await request.close()

@@ -15,7 +15,7 @@ from microasgi.middleware.cookie import Cookie
 from microasgi.middleware.signing import Signatures
 from microasgi.types import Message, Scope
 
-__all__ = ["Tokens"]
+__all__ = ["Tokens", "fits"]
 
 _SIZE: Final = 32  # bytes of a secret
 
@@ -34,20 +34,9 @@ class Tokens:
         if self._secret is None:
             if self._started:
                 raise RuntimeError("ask for the token before the response starts: its cookie and Vary are set there")
-            self._secret = self._known() or token_bytes(_SIZE)
+            self._secret = self.known() or token_bytes(_SIZE)
         mask = token_bytes(_SIZE)
         return urlsafe_b64encode(mask + _xor(mask, self._secret)).decode()
-
-    def accept(self, given: bytes) -> bool:
-        """Tell whether this is a token for the secret in the request's cookie."""
-        secret = self._known()
-        try:
-            pair = urlsafe_b64decode(given)
-        except ValueError:
-            return False
-        if secret is None or len(pair) != 2 * _SIZE:
-            return False
-        return compare_digest(_xor(pair[:_SIZE], pair[_SIZE:]), secret)
 
     def finish(self, start: Message) -> None:
         """Set the cookie if a token was given out."""
@@ -59,13 +48,23 @@ class Tokens:
         signed = self._signatures.sign(urlsafe_b64encode(self._secret).decode(), self._identity())
         headers.raw.append(self._cookie.header(self._scope, signed))
 
-    def _known(self) -> bytes | None:
+    def known(self) -> bytes | None:
+        """Return the secret in the request's cookie; None where it has none of ours for this session."""
         value = self._cookie.read(self._scope)
         secret = self._signatures.unsign(value, self._identity()) if value else None
         return None if secret is None else urlsafe_b64decode(secret)
 
     def _identity(self) -> str:
         return getattr(self._session, "identity", "") if self._session else ""
+
+
+def fits(token: bytes, secret: bytes) -> bool:
+    """Tell whether this is a token for the secret."""
+    try:
+        pair = urlsafe_b64decode(token)
+    except ValueError:
+        return False
+    return len(pair) == 2 * _SIZE and compare_digest(_xor(pair[:_SIZE], pair[_SIZE:]), secret)
 
 
 def _xor(one: bytes, other: bytes) -> bytes:

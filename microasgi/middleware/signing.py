@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from microasgi.exceptions import ConfigurationError, MissingPackage
 
@@ -62,7 +62,8 @@ class _SHA256:
 
 def checked_keys(secret_key: str | Sequence[str] | None) -> list[str]:
     """Return the keys, the one that signs first; ConfigurationError where one is too short or no random text."""
-    keys: list[Any] = [secret_key] if isinstance(secret_key, (str, bytes)) else list(secret_key or ())
+    given: Any = () if secret_key is None else secret_key
+    keys: list[Any] = [*cast("Sequence[Any]", given)] if isinstance(given, (list, tuple)) else [given]
     if not keys:
         raise ConfigurationError(f"secret_key is missing. {_MAKE_ONE}")
     for position, key in enumerate(keys):

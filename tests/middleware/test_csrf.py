@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from microasgi import MicroASGI, Middleware, Request, Response, StreamingResponse, UploadFile
 from microasgi.exceptions import ConfigurationError
 from microasgi.middleware import CSRFMiddleware, MemoryStore, SessionMiddleware
-from microasgi.testing import Exchange, Faults, RawResponse, lifespan_scope, request
+from microasgi.testing import Exchange, Faults, RawResponse, http_scope, lifespan_scope, request
 from microasgi.types import ASGIApp, Receive, Scope, Send
 from tests.middleware.visitor import KEY, Visitor
 
@@ -262,13 +262,20 @@ async def test_exempt_paths_need_no_token() -> None:
 async def test_a_form_that_breaks_a_limit_or_is_none_is_a_refusal(
     visitor: Visitor, headers: dict[str, str], body: bytes, status: int
 ) -> None:
+    await token_of(visitor)
     assert (await visitor.post(headers=headers, body=body)).status == status
 
 
+async def test_without_a_cookie_the_body_is_not_read(visitor: Visitor) -> None:
+    async with Exchange(visitor.app, http_scope("POST", headers=FORM)) as exchange:
+        await exchange.send_input({"type": "http.request", "body": b"a=1", "more_body": True})
+        assert (await exchange.receive_output())["status"] == 403
+        assert exchange.unread_input
+
+
 async def test_a_client_that_leaves_in_its_form_gets_no_answer_and_is_no_error(visitor: Visitor) -> None:
-    answer = await request(
-        visitor.app, "POST", headers=FORM, chunks=[b"a=1", b"&b=2"], faults=Faults(leave_after_chunks=1)
-    )
+    await token_of(visitor)
+    answer = await visitor.post(headers=FORM, chunks=[b"a=1", b"&b=2"], faults=Faults(leave_after_chunks=1))
     assert (answer.status, answer.error) == (0, None)
 
 

@@ -475,7 +475,8 @@ async def test_requests_from_other_sites_are_refused_unless_that_is_turned_off()
         ("django-insecure-4f7h2k9s0d8f7g6h5j4k3l2", "contains 'insecure'"),
         ("please-CHANGEme-before-you-deploy-this-0123", "contains 'change'"),
         (KEY.encode(), "is of type bytes, not str"),
-        ([KEY, "short"], r"secret_key\[1\] has 5 bytes"),
+        (object(), "is of type object, not str"),
+        ((KEY, "short"), r"secret_key\[1\] has 5 bytes"),
         ([KEY, 5], r"secret_key\[1\] is of type int"),
     ],
 )
