@@ -62,7 +62,7 @@ class CompressionMiddleware:
         extensions = scope.get("extensions")
         if extensions and _ZEROCOPY in extensions:  # it may stand among the chunks of a body
             scope = {**scope, "extensions": {key: extensions[key] for key in extensions if key != _ZEROCOPY}}
-        answer = EncodedAnswer(self._encodable, coding, scope["method"] == "HEAD", send)
+        answer = EncodedAnswer(self._encodable, coding, scope, send)
         return await self.app(scope, receive, answer.pass_on)
 
     def _choose(self, accept: bytes) -> Coding:

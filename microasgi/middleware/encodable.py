@@ -102,9 +102,15 @@ class Encodable:
         return known
 
 
-def varying_start(start: Message, weaken: bool = False) -> Message:
-    """Return the start with `Vary: Accept-Encoding`, and its entity tag made weak."""
-    headers = [_weak(pair) for pair in start.get("headers") or ()] if weaken else [*(start.get("headers") or ())]
+def varying_start(start: Message, known: bytes = b"") -> Message:
+    """Return the start with `Vary: Accept-Encoding`.
+
+    `known` is the If-None-Match of the request: where the client holds the encoded body, by its weak tag, a 304 has
+    that tag (RFC 9110 section 15.4.5).
+    """
+    headers = [*(start.get("headers") or ())]
+    if known:
+        headers = [_weak(pair) if b"W/" + pair[1] in known else pair for pair in headers]
     _vary(headers)
     return {**start, "headers": headers}
 

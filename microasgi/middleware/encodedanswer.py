@@ -9,9 +9,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any, BinaryIO, Final, NamedTuple, cast
 
 from microasgi.concurrency import run_in_threadpool
+from microasgi.headers import find_header
 from microasgi.middleware.coders import Coder, Stream
 from microasgi.middleware.encodable import Encodable, encoded_start, varying_start
-from microasgi.types import Message, Send
+from microasgi.types import Message, Scope, Send
 
 __all__ = ["Coding", "EncodedAnswer"]
 
@@ -35,10 +36,10 @@ class Coding(NamedTuple):
 class EncodedAnswer:
     """Passes the messages of one response on to `send`, as they are or as they shall be."""
 
-    __slots__ = ("_coding", "_encodable", "_held", "_is_head", "_send", "_write")
+    __slots__ = ("_coding", "_encodable", "_held", "_scope", "_send", "_write")
 
-    def __init__(self, encodable: Encodable, coding: Coding, is_head: bool, send: Send) -> None:
-        self._encodable, self._coding, self._is_head, self._send = encodable, coding, is_head, send
+    def __init__(self, encodable: Encodable, coding: Coding, scope: Scope, send: Send) -> None:
+        self._encodable, self._coding, self._scope, self._send = encodable, coding, scope, send
         self._held: Message | None = None  # the start, until the first piece of the body says how to go on
         self._write: Stream | None = None
 
@@ -59,8 +60,9 @@ class EncodedAnswer:
         if coder is None:
             return self._send(varying_start(message))
         if message["status"] == 304:
-            return self._send(varying_start(message, weaken=True))
-        if self._is_head:  # what GET would send, but for the size, which is not known
+            known = find_header(self._scope["headers"], b"if-none-match") or b""
+            return self._send(varying_start(message, known))
+        if self._scope["method"] == "HEAD":  # what GET would send, but for the size, which is not known
             return self._send(encoded_start(message, coder.name, None))
         return self._hold(message)
 

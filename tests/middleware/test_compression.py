@@ -120,9 +120,14 @@ async def test_ranges_of_what_is_compressed_are_not_offered() -> None:
     assert (await get(answering(accept_ranges="bytes"), "identity")).header(b"accept-ranges") == b"bytes"
 
 
-async def test_a_304_has_the_headers_of_the_200() -> None:
-    response = await get(answering(b"", 304, None, etag='"v1"'))
-    assert (response.header(b"etag"), response.header(b"vary")) == (b'W/"v1"', b"accept-encoding")
+@pytest.mark.parametrize(
+    "held, etag",
+    [('W/"v1"', b'W/"v1"'), ('"v0", W/"v1"', b'W/"v1"'), ('"v1"', b'"v1"'), ("*", b'"v1"'), (None, b'"v1"')],
+)
+async def test_a_304_has_the_tag_of_the_body_that_the_client_holds(held: str | None, etag: bytes) -> None:
+    headers = {"accept-encoding": "gzip"} | ({"if-none-match": held} if held else {})
+    response = await request(CompressionMiddleware(answering(b"", 304, None, etag='"v1"')), headers=headers)
+    assert (response.header(b"etag"), response.header(b"vary")) == (etag, b"accept-encoding")
     assert response.header(b"content-encoding") is None
 
 

@@ -13,6 +13,11 @@ import anyio
 import anyio.to_thread
 import pytest
 import sniffio
+import starlette.middleware
+import starlette.responses
+import starlette.routing
+from starlette.applications import Starlette
+from starlette.middleware.base import BaseHTTPMiddleware
 
 from microasgi import (
     BackgroundTask,
@@ -99,9 +104,9 @@ async def test_what_is_in_time_is_not_touched(place: str) -> None:
     assert (await request(app, "POST", body=b"hello")).body == b"hello"
 
 
-async def conclude(app: ASGIApp) -> tuple[list[Message], BaseException | None]:
+async def conclude(app: ASGIApp, path: str = "/") -> tuple[list[Message], BaseException | None]:
     """Return what was sent and how the application ended."""
-    exchange = Exchange(app, http_scope())
+    exchange = Exchange(app, http_scope("GET", path))
     try:
         async with exchange:
             await exchange.wait_finished()
@@ -336,3 +341,38 @@ async def unsent(message: Message) -> None:
 def test_a_deadline_is_a_number_above_zero(seconds: float) -> None:
     with pytest.raises(ConfigurationError, match="seconds is a number above 0"):
         TimeoutMiddleware(unsent, seconds)  # type: ignore[arg-type]
+
+
+class PassingOn(BaseHTTPMiddleware):
+    """Runs what is inside in a task of its own, which sends from there."""
+
+    async def dispatch(self, request: Any, call_next: Any) -> Any:
+        return await call_next(request)
+
+
+@pytest.mark.parametrize("around", [False, True], ids=["alone", "inside function middleware"])
+async def test_a_foreign_application_with_tasks_of_its_own_is_ended_as_well(around: bool) -> None:
+    cleaned: list[str] = []
+
+    async def slow(request: Any) -> None:
+        await sleeping(cleaned)
+
+    async def stream(request: Any) -> starlette.responses.Response:
+        async def chunks() -> AsyncIterator[str]:
+            yield "one"
+            yield await sleeping(cleaned)
+
+        return starlette.responses.StreamingResponse(chunks())
+
+    async def passing(request: Request, call_next: CallNext) -> Response:
+        return await call_next(request)
+
+    routes = [starlette.routing.Route("/slow", slow), starlette.routing.Route("/stream", stream)]
+    foreign = Starlette(routes=routes, middleware=[starlette.middleware.Middleware(PassingOn)])
+    app = MicroASGI()
+    app.mount("/", foreign, middleware=[passing, *LATE] if around else LATE)
+    assert (await request(app, path="/slow")).status == 504
+    messages, error = await conclude(app, "/stream")
+    assert isinstance(error, TimeoutError)
+    assert [message.get("body") for message in messages] == [None, b"one"]
+    assert cleaned == ["cleaned", "cleaned"]
