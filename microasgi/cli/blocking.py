@@ -24,7 +24,7 @@ _CURES = {
     "urllib.request.urlretrieve": _CLIENT,
     "requests.api.": _CLIENT,
     "requests.sessions.Session.": _CLIENT,
-    **dict.fromkeys((f"httpx.{name}" for name in ("delete", "get", "head", "patch", "post", "put", "request")), _CLIENT),
+    **{f"httpx.{name}": _CLIENT for name in ("delete", "get", "head", "patch", "post", "put", "request")},
     "httpx._client.Client.": _CLIENT,
     "sqlite3.connect": _THREAD,
     "sqlite3.Connection.": _THREAD,

@@ -26,7 +26,7 @@ from microasgi.cli.watching import changes_in, require_watcher
 from microasgi.routes import Mount
 from microasgi.routing import Router
 
-__all__ = ["dev", "main", "serve_child", "switch_debug_on"]
+__all__ = ["Child", "dev", "end_with", "main", "say", "serve_child", "switch_debug_on"]
 
 _PATIENCE = 10.0  # seconds that the application has to stop before it is killed
 
@@ -83,14 +83,16 @@ class Child:
         self.process: subprocess.Popen[bytes] | None = None
         self._told = False
         self._listener = listener
-        options = {**vars(arguments), "fd": listener.fileno(), "port": listener.getsockname()[1]}
+        self._inherited, self._held = os.pipe()  # closed when this process ends, however it does
+        options = {**vars(arguments), "fd": listener.fileno(), "parent": self._inherited}
+        options["port"] = listener.getsockname()[1]
         options = {key: value for key, value in options.items() if not callable(value)}
         self._command = [sys.executable, "-c", "from microasgi.cli.dev import main; main()", json.dumps(options)]
 
     def start(self) -> None:
         """Start the application."""
         self._told = False
-        self.process = subprocess.Popen(self._command, pass_fds=[self._listener.fileno()])
+        self.process = subprocess.Popen(self._command, pass_fds=[self._listener.fileno(), self._inherited])
 
     def stop(self) -> None:
         """Ask it to stop, and see to it that it does."""
@@ -114,11 +116,19 @@ class Child:
 def main() -> None:
     """Run in the application's process: what to do stands in the command line, as JSON."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    options = json.loads(sys.argv[1])
+    threading.Thread(target=end_with, args=[options["parent"]], daemon=True).start()
     try:
-        sys.exit(serve_child(json.loads(sys.argv[1])))
+        sys.exit(serve_child(options))
     except Complaint as complaint:
         complain(str(complaint))
         sys.exit(2)
+
+
+def end_with(pipe: int) -> None:
+    """Wait until the other end of a pipe is closed, which its process does by ending, and end as well."""
+    os.read(pipe, 1)
+    signal.raise_signal(signal.SIGTERM)
 
 
 def serve_child(options: dict[str, Any]) -> int:

@@ -99,14 +99,12 @@ def missing_sessions(inspection: Inspection) -> Iterator[Finding]:
     if inspection.is_wrapped:  # by what cannot be looked into
         return
     for function in inspection.handlers:
-        if function.found is None or any(map(_may_make_sessions, function.found.middleware)):
+        reads = [node for node in function.nodes if _reads_session(function, node)]
+        if not reads or function.found is None or any(map(_may_make_sessions, function.found.middleware)):
             continue
-        for node in function.nodes:
-            if _reads_session(function, node):
-                what = f"{function.name} uses {function.parameter}.session, and nothing around it makes sessions"
-                cure = "add SessionMiddleware: MicroASGI(middleware=[Middleware(SessionMiddleware, secret_key=...)])"
-                yield Finding(function.at(node), what, cure)
-                break
+        what = f"{function.name} uses {function.parameter}.session, and nothing around it makes sessions"
+        cure = "add SessionMiddleware: MicroASGI(middleware=[Middleware(SessionMiddleware, secret_key=...)])"
+        yield Finding(function.at(reads[0]), what, cure)
 
 
 def _reads_session(function: Function, node: ast.AST) -> bool:
@@ -118,6 +116,8 @@ def _reads_session(function: Function, node: ast.AST) -> bool:
 
 
 def _may_make_sessions(middleware: Middleware) -> bool:
+    if _called(middleware, "session"):
+        return True
     try:
         source = inspect.getsource(middleware.cls)
     except (OSError, TypeError):

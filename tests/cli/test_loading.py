@@ -87,7 +87,7 @@ def test_what_is_no_application_is_named(project: Any, source: str, argument: st
         ("import sys\nsys.exit(1)\n", "app.py:2: SystemExit: 1\n    sys.exit(1)"),
         ("raise RuntimeError\n", "app.py:1: RuntimeError\n    raise RuntimeError"),
         (
-            "from microasgi.exceptions import MissingPackage\nraise MissingPackage('jinja2', 'templates', 'to render')\n",
+            "from microasgi import MissingPackage\nraise MissingPackage('jinja2', 'templates', 'to render')\n",
             'app.py:2: jinja2 is needed to render: pip install "microasgi[templates]" (or: pip install jinja2)\n'
             "    raise MissingPackage('jinja2', 'templates', 'to render')",
         ),

@@ -36,7 +36,9 @@ def test_the_server_gets_the_application_itself(project: Any, served: Any, free_
     assert app.debug is False
 
 
-@pytest.mark.parametrize(("source", "factory"), [("app = MicroASGI()", False), ("def make_app(): return MicroASGI()", True)])
+@pytest.mark.parametrize(
+    ("source", "factory"), [("app = MicroASGI()", False), ("def make_app(): return MicroASGI()", True)]
+)
 def test_workers_get_its_name(project: Any, served: Any, free_port: int, source: str, factory: bool) -> None:
     project.write("app.py", f"from microasgi import MicroASGI\n{source}\n")
     project.run("run", "--workers", "2", "--port", str(free_port))
