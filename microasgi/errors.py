@@ -32,6 +32,7 @@ Call: TypeAlias = Callable[[Any], Awaitable[Any]]
 Handler: TypeAlias = Callable[[Any, Any], Awaitable[Any]]
 
 logger = logging.getLogger("microasgi")
+_REPORTED: Final = "_microasgi_reported_for"
 _PACKAGE: Final = os.path.dirname(__file__)  # pathlib takes 2 ms to import
 
 
@@ -197,8 +198,11 @@ async def answer_error(scope: Scope, receive: Receive, send: Send, error: HTTPEx
 
 
 def report(connection: HTTPConnection[Any], error: Exception) -> None:
-    """Log an error that nobody expected: one record, the user's own line first."""
+    """Log an error that nobody expected: one record for a request, the user's own line first."""
     scope = connection.scope
+    if getattr(error, _REPORTED, None) is scope["headers"]:  # on its way out it has been seen by two layers
+        return
+    setattr(error, _REPORTED, scope["headers"])
     observe = scope.get("microasgi.on_error")
     if observe is not None:  # a test client that raises what the application raised
         observe(error)

@@ -659,6 +659,28 @@ async def test_an_error_of_an_asgi_middleware_is_a_response_to_the_ones_around_i
     assert (answer.status, answer.body, answer.header(b"x-tags")) == (418, b"broken", b"CC")
 
 
+async def test_an_error_while_sending_through_asgi_middleware_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    class FailsAtSending:
+        def __init__(self, app: ASGIApp) -> None:
+            self.app = app
+
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            async def failing(message: Message) -> None:
+                raise error
+
+            await self.app(scope, receive, failing if scope["type"] == "http" else send)
+
+    error = ValueError("the cookie is too large")
+    app = MicroASGI(routes=[Route("/", returning_home)], middleware=[FailsAtSending])
+    for requests in (1, 2):
+        assert (await request(app)).status == 500
+        assert len(caplog.records) == requests
+
+
+async def returning_home(request: Request) -> str:
+    return "home"
+
+
 async def test_a_middleware_may_rewrite_a_foreign_body() -> None:
     async def shout(request: Request, call_next: Next) -> Response:
         response: Any = await call_next(request)
