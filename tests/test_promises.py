@@ -6,6 +6,7 @@ import gc
 import gzip
 import logging
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -34,6 +35,7 @@ from microasgi.middleware import (
     TimeoutMiddleware,
     TrustedHostMiddleware,
 )
+from microasgi.templates import Jinja2Templates
 from microasgi.testing import Exchange, Faults, TestClient, http_scope, request, websocket_scope
 from tests.growth import SHAPES, growth
 
@@ -266,6 +268,57 @@ async def test_sockets_leave_no_objects_behind() -> None:
     await talk(30)
     before = await talk(30)
     assert abs(await talk(100) - before) < 100
+
+
+# Templates
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("enable_async", [False, True])
+@pytest.mark.parametrize("name", ["page.html", "page.txt", "page", "page.svg", "page.html.j2"])
+async def test_templates_escape_whatever_they_are_called_and_however_they_are_rendered(
+    name: str, enable_async: bool, tmp_path: Path
+) -> None:
+    (tmp_path / "base").write_text("{% block top %}{% endblock %}")
+    macro = "{% macro shown(text) %}<b>{{ text }}</b>{% endmacro %}"
+    block = '{% block top %}{{ text }} {{ shown(text) }} <a title="{{ text }}">{{ [text] }}</a>{% endblock %}'
+    (tmp_path / name).write_text("{% extends 'base' %}" + macro + block)
+    templates = Jinja2Templates(tmp_path, enable_async=enable_async)
+    context = {"text": """<img src=x>"'"""}
+    app = MicroASGI()
+
+    @app.get("/whole")
+    async def whole(request: Request) -> Any:
+        return await templates.respond(request, name, context)
+
+    @app.get("/block")
+    async def block_alone(request: Request) -> Any:
+        return await templates.respond(request, name, context, block="top")
+
+    @app.get("/stream")
+    async def stream(request: Request) -> Any:
+        return await templates.stream(request, name, context)
+
+    for path in ("/whole", "/block", "/stream"):
+        answer = await request(app, "GET", path)
+        assert answer.body.count(b"&lt;img src=x&gt;") == 4, path
+        assert b"<img" not in answer.body
+        assert b'title="&lt;img src=x&gt;&#34;' in answer.body
+
+
+@pytest.mark.anyio
+async def test_a_constant_context_is_not_written_to(tmp_path: Path) -> None:
+    (tmp_path / "page.html").write_text("{% set who = 'Eve' %}{{ who }}")
+    templates = Jinja2Templates(tmp_path, context_processors=[lambda request: {"added": 1}])
+    constant = {"who": "Ada"}
+    app = MicroASGI()
+
+    @app.get("/")
+    async def page(request: Request) -> Any:
+        return templates.TemplateResponse(request, "page.html", constant)
+
+    assert (await request(app, "GET", "/")).body == b"Eve"
+    assert constant == {"who": "Ada"}
 
 
 # Limits
