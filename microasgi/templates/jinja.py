@@ -154,8 +154,7 @@ def render(template: Template, block: str | None, values: Values) -> str:
         fragment = _Fragment(template, values)
         try:
             for prelude in fragment.preludes():
-                for _ in prelude.root_render_func(fragment.context):
-                    pass
+                list(prelude.root_render_func(fragment.context))
             return env.concat(fragment.find(block)(fragment.context))
         except Exception:
             env.handle_exception()
@@ -170,8 +169,7 @@ async def render_async(template: Template, block: str | None, values: Values) ->
         fragment = _Fragment(template, values)
         try:
             for prelude in fragment.preludes():
-                async for _ in _as_async(prelude.root_render_func(fragment.context)):
-                    pass
+                [_ async for _ in _as_async(prelude.root_render_func(fragment.context))]
             return env.concat([piece async for piece in _as_async(fragment.find(block)(fragment.context))])
         except Exception:
             env.handle_exception()
