@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Callable, Iterable
 from importlib import import_module
 from threading import local
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias, cast
 
 from microasgi.exceptions import ConfigurationError, MissingPackage
 
@@ -66,12 +66,9 @@ def make_coders(names: Iterable[str] | None, levels: Levels) -> dict[str, Coder]
 
 
 def _check(levels: Levels) -> None:
-    for name, level, low, high in (
-        ("gzip_level", levels.gzip, 0, 9),
-        ("brotli_quality", levels.brotli, 0, 11),
-        ("zstd_level", levels.zstd, 1, 19),
-    ):
-        if not low <= level <= high:
+    bounds = {"gzip_level": (0, 9), "brotli_quality": (0, 11), "zstd_level": (1, 19)}
+    for level, (name, (low, high)) in zip(levels, bounds.items(), strict=True):
+        if not isinstance(cast(object, level), int) or not low <= level <= high:
             raise ConfigurationError(f"{name} is a number from {low} to {high}, not {level!r}")
 
 

@@ -5,10 +5,9 @@ Law: a place that was taken is given back however the answer ends, and who waits
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, cast
 
 import anyio
 
@@ -38,10 +37,11 @@ class ConcurrencyLimitMiddleware:
         retry_after: int = 1,
         scopes: Iterable[str] = ("http", "websocket"),
     ) -> None:
-        if limit < 1 or queue < 0 or retry_after < 0 or not queue_timeout > 0:
+        are_whole = all(isinstance(cast(object, number), int) for number in (limit, queue, retry_after))
+        if not are_whole or limit < 1 or queue < 0 or retry_after < 0 or not queue_timeout > 0:
             raise ConfigurationError(
-                f"ConcurrencyLimitMiddleware: limit is 1 or more, queue and retry_after 0 or more, queue_timeout above "
-                f"0; not {limit=}, {queue=}, {retry_after=}, {queue_timeout=}"
+                "ConcurrencyLimitMiddleware: limit is a whole number from 1, queue and retry_after from 0, "
+                f"queue_timeout is above 0; not {limit=}, {queue=}, {retry_after=}, {queue_timeout=}"
             )
         self._scopes = frozenset([scopes] if isinstance(scopes, str) else scopes)
         if not self._scopes or self._scopes - {"http", "websocket"}:
@@ -50,7 +50,7 @@ class ConcurrencyLimitMiddleware:
         self._free = limit
         self._queue = queue
         self._queue_timeout = queue_timeout
-        self._headers = {"retry-after": str(math.ceil(retry_after))}
+        self._headers = {"retry-after": str(retry_after)}
         self._waiting: deque[anyio.Event] = deque()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -86,7 +86,7 @@ class RateLimitMiddleware:
             who = await cast("Awaitable[str | None]", who)
         if who is None:
             return await self.app(scope, receive, send)
-        found = await self._ask(cast(str, who))
+        found = await self._ask(str(who))
         if found is None:
             if self._fail_open:
                 return await self.app(scope, receive, send)

@@ -55,7 +55,7 @@ class RateStore(Protocol):
 def parse_rates(text: str) -> list[Rate]:
     """Read "100/minute", "5 per 10 seconds", or several of them between commas or semicolons; ConfigurationError."""
     rates: list[Rate] = []
-    for part in re.split("[,;]", text):
+    for part in re.split("[,;]", str(text)):
         match = _read(part.lower())
         if match is None or not int(match[1]) or match[2] == "0":
             raise ConfigurationError(

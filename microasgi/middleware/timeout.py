@@ -35,7 +35,7 @@ class TimeoutMiddleware:
     """
 
     def __init__(self, app: ASGIApp, seconds: float) -> None:
-        if not 0 < seconds < math.inf:
+        if not isinstance(cast(object, seconds), (int, float)) or not 0 < seconds < math.inf:
             raise ConfigurationError(f"TimeoutMiddleware: seconds is a number above 0, not {seconds!r}")
         self.app = app
         self.seconds = seconds

@@ -77,8 +77,10 @@ def test_what_is_no_list_of_codings_is_refused(names: Any) -> None:
         make_coders(names, LEVELS)
 
 
-@pytest.mark.parametrize("levels, name", [((10, 4, 3), "gzip_level"), ((6, 12, 3), "brotli"), ((6, 4, 20), "zstd")])
-def test_a_level_that_there_is_not_is_refused(levels: tuple[int, int, int], name: str) -> None:
+@pytest.mark.parametrize(
+    "levels, name", [((10, 4, 3), "gzip_level"), ((6, 12, 3), "brotli"), ((6, 4, 20), "zstd"), (("6", 4, 3), "gzip")]
+)
+def test_a_level_that_there_is_not_is_refused(levels: Any, name: str) -> None:
     with pytest.raises(ConfigurationError, match=name):
         make_coders(None, Levels(*levels))
 

@@ -197,7 +197,15 @@ async def test_lifespan_goes_through() -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"limit": 0}, {"queue": -1}, {"retry_after": -1}, {"queue_timeout": 0}, {"scopes": []}, {"scopes": ["https"]}],
+    [
+        {"limit": 0},
+        {"limit": "10"},
+        {"queue": -1},
+        {"retry_after": -1},
+        {"queue_timeout": 0},
+        {"scopes": []},
+        {"scopes": ["https"]},
+    ],
     ids=str,
 )
 def test_what_makes_no_sense_is_refused(options: dict[str, Any]) -> None:

@@ -157,6 +157,11 @@ async def test_the_key_says_who_it_is_and_none_is_not_limited(key: Any) -> None:
     assert [(await get(app, **one)).status for one in headers] == [200, 429, 200, 200, 200]
 
 
+async def test_a_key_may_be_a_number() -> None:
+    app = RateLimitMiddleware(home, "1/hour", key=lambda connection: 7)  # type: ignore[arg-type, return-value]
+    assert [(await get(app)).status for _ in range(2)] == [200, 429]
+
+
 async def test_a_long_key_is_kept_short() -> None:
     store = MemoryRates()
     app = RateLimitMiddleware(home, "1/hour", key=lambda connection: connection.headers["x-token"], store=store)
@@ -212,8 +217,8 @@ def test_a_rate_is_read_as_it_is_written(text: str, rates: list[tuple[int, int]]
     assert parse_rates(text) == rates
 
 
-@pytest.mark.parametrize("text", ["", "100", "0/minute", "1/0 minutes", "1/fortnight", "-1/minute", "1/minute;"])
-def test_what_is_no_rate_is_refused(text: str) -> None:
+@pytest.mark.parametrize("text", ["", "100", "0/minute", "1/0 minutes", "1/fortnight", "-1/minute", "1/minute;", 100])
+def test_what_is_no_rate_is_refused(text: Any) -> None:
     with pytest.raises(ConfigurationError, match='write "100/minute"'):
         RateLimitMiddleware(home, text)
 

@@ -39,7 +39,7 @@ from microasgi.types import ASGIApp, Message, Receive, Scope, Send
 
 pytestmark = pytest.mark.anyio
 
-SOON = 0.05
+SOON = 0.15
 LATE = [Middleware(TimeoutMiddleware, seconds=SOON)]
 
 
@@ -79,7 +79,7 @@ async def test_what_takes_too_long_is_cancelled_and_answered_with_504(
     assert (response.status, response.body) == (504, b"The answer took too long.")
     assert cleaned == ["cleaned"]
     assert [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING] == [
-        "GET '/slow/' took more than 0.05 s: answered with 504"
+        "GET '/slow/' took more than 0.15 s: answered with 504"
     ]
 
 
@@ -115,6 +115,12 @@ async def conclude(app: ASGIApp, path: str = "/") -> tuple[list[Message], BaseEx
     return exchange.messages or list(exchange._outputs), exchange.error
 
 
+def is_cut(messages: list[Message]) -> bool:
+    """Tell whether it began, and went on with "one" at most: on a busy machine time is over before that."""
+    bodies = [(message.get("body"), message.get("more_body")) for message in messages]
+    return bodies in ([(None, None)], [(None, None), (b"one", True)])
+
+
 @pytest.mark.parametrize("place", ["application", "route"])
 async def test_what_has_begun_is_cut_and_never_marked_complete(place: str, caplog: pytest.LogCaptureFixture) -> None:
     cleaned: list[str] = []
@@ -129,10 +135,9 @@ async def test_what_has_begun_is_cut_and_never_marked_complete(place: str, caplo
     route = Route("/", stream, middleware=LATE if place == "route" else None)
     app = MicroASGI(routes=[route], middleware=LATE if place == "application" else None)
     messages, error = await conclude(app)
-    assert [message.get("body") for message in messages] == [None, b"one"]
-    assert messages[-1]["more_body"]
+    assert is_cut(messages)
     assert isinstance(error, TimeoutError)
-    assert "GET '/' took more than 0.05 s" in str(error)
+    assert "GET '/' took more than 0.15 s" in str(error)
     assert cleaned == ["cleaned"]
     assert "the answer is cut" in caplog.text
 
@@ -337,8 +342,8 @@ async def unsent(message: Message) -> None:
     raise AssertionError(f"nothing is to be sent: {message}")
 
 
-@pytest.mark.parametrize("seconds", [0, -1, math.inf, math.nan])
-def test_a_deadline_is_a_number_above_zero(seconds: float) -> None:
+@pytest.mark.parametrize("seconds", [0, -1, math.inf, math.nan, "30", None])
+def test_a_deadline_is_a_number_above_zero(seconds: Any) -> None:
     with pytest.raises(ConfigurationError, match="seconds is a number above 0"):
         TimeoutMiddleware(unsent, seconds)  # type: ignore[arg-type]
 
@@ -374,5 +379,5 @@ async def test_a_foreign_application_with_tasks_of_its_own_is_ended_as_well(arou
     assert (await request(app, path="/slow")).status == 504
     messages, error = await conclude(app, "/stream")
     assert isinstance(error, TimeoutError)
-    assert [message.get("body") for message in messages] == [None, b"one"]
+    assert is_cut(messages)
     assert cleaned == ["cleaned", "cleaned"]
