@@ -11,7 +11,16 @@ import pytest
 
 from microasgi import MicroASGI, Middleware, Request
 from microasgi.files import StaticFiles, fingerprints
-from microasgi.middleware import CSRFMiddleware, SessionMiddleware
+from microasgi.middleware import (
+    AuthCredentials,
+    AuthenticationBackend,
+    AuthenticationMiddleware,
+    BaseUser,
+    CSRFMiddleware,
+    SessionMiddleware,
+    SimpleUser,
+    requires,
+)
 from microasgi.templates import Jinja2Templates
 from microasgi.testing import Exchange, request, websocket_scope
 from microasgi.types import Message, Receive, Scope, Send
@@ -139,3 +148,25 @@ async def test_a_handshake_from_another_site_does_not_reach_a_mounted_applicatio
         await exchange.send_input({"type": "websocket.connect"})
         await exchange.receive_output()
     assert users == []
+
+
+# Guards
+
+
+class Anyone(AuthenticationBackend):
+    async def authenticate(self, conn: Any) -> tuple[AuthCredentials, BaseUser]:
+        return AuthCredentials(["authenticated"]), SimpleUser("Ada")
+
+
+@pytest.mark.xfail(
+    reason="an object with an async __call__ is taken for a blocking function: 500"
+)
+@pytest.mark.filterwarnings("ignore:coroutine:RuntimeWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+async def test_an_object_with_an_async_call_can_be_guarded() -> None:
+    class Home:
+        async def __call__(self, request: Request) -> str:
+            return "home"
+
+    app = MicroASGI(middleware=[Middleware(AuthenticationMiddleware, backend=Anyone())])
+    app.add_route("/", requires("authenticated")(Home()), name="home")
+    assert (await request(app, "GET", "/")).body == b"home"
