@@ -158,9 +158,7 @@ class Anyone(AuthenticationBackend):
         return AuthCredentials(["authenticated"]), SimpleUser("Ada")
 
 
-@pytest.mark.xfail(
-    reason="an object with an async __call__ is taken for a blocking function: 500"
-)
+@pytest.mark.xfail(reason="an object with an async __call__ is taken for a blocking function: 500")
 @pytest.mark.filterwarnings("ignore:coroutine:RuntimeWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 async def test_an_object_with_an_async_call_can_be_guarded() -> None:
     class Home:
