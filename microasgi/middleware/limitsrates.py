@@ -83,7 +83,7 @@ def _maker(url: str) -> Callable[[bool], Any]:
         raise MissingPackage("limits", "limits", f"for the rate limit's store {url.partition('//')[0]}//") from None
     is_redis = url.startswith("redis")
     if is_redis and find_spec("redis") is None:
-        raise MissingPackage("redis", "limits,redis", "for a rate limit's store in Redis")
+        raise MissingPackage("redis", "limits", "for a rate limit's store in Redis")
 
     def make(is_async: bool) -> Any:
         options: dict[str, Any] = dict(_TIMEOUTS) if is_redis else {}

@@ -137,7 +137,7 @@ def _looking(name: str, check: Callable[[Session], None]) -> Any:
         check(self)
         return method(self, *args, **kwargs)
 
-    look_first.__name__ = name
+    look_first.__name__, look_first.__doc__ = name, method.__doc__
     return look_first
 
 
