@@ -115,8 +115,9 @@ def _document(
         f"{script and f'<script {attribute}>{script}</script>'}</body></html>"
     )
     policy = f"default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; img-src data:"
+    given = (error and error.headers) or {}
     headers = {
-        **((error and error.headers) or {}),
+        **{name: value for name, value in given.items() if not name.lower().startswith("content-")},
         "cache-control": "no-store",
         "content-security-policy": f"{policy}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
         "x-content-type-options": "nosniff",

@@ -386,6 +386,13 @@ async def test_other_clients_get_the_usual_404(headers: list[tuple[bytes, bytes]
     assert b"/items" not in answer.body
 
 
+async def test_headers_of_the_usual_body_are_not_those_of_the_page() -> None:
+    error = HTTPException(404, headers={"Content-Type": "text/csv", "content-length": "5", "x-kept": "yes"})
+    answer = await request(raising(error), path="/page", headers=[HTML])
+    assert answer.header(b"content-type") == b"text/html; charset=utf-8"
+    assert answer.header(b"x-kept") == b"yes"
+
+
 async def test_an_application_without_routes_says_so() -> None:
     assert "has no routes yet" in await read(MicroASGI(debug=True))
 

@@ -21,7 +21,9 @@ _FIELD: Final = "csrf_token"
 
 
 def begin_context(request: Request[Any]) -> dict[str, Any]:
-    """Return what stands in every template's context."""
+    """Return what stands in every template's context; TypeError for arguments in the order of old."""
+    if isinstance(cast(object, request), str):
+        raise TypeError(f"the request comes before the name: write TemplateResponse(request, {request!r}, ...)")
     return {"request": request, "csp_nonce": request.scope.get("microasgi.csp_nonce", "")}
 
 

@@ -133,6 +133,11 @@ async def test_a_context_that_is_passed_is_not_written_to(templates: Jinja2Templ
     assert context == {"name": "Ada"}
 
 
+async def test_the_order_of_arguments_of_old_is_pointed_out(templates: Jinja2Templates) -> None:
+    with pytest.raises(TypeError, match=r"TemplateResponse\(request, 'name\.html'"):
+        templates.TemplateResponse("name.html", {"request": some_request()})  # type: ignore[arg-type]
+
+
 async def test_an_error_in_a_template_is_answered_as_any_other(templates: Jinja2Templates) -> None:
     async def page(request: Request) -> Response:
         return templates.TemplateResponse(request, "broken.html")
