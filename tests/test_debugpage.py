@@ -229,7 +229,7 @@ async def test_the_page_loads_nothing_and_its_policy_says_so() -> None:
 
 
 async def test_the_nonce_is_that_of_the_security_headers() -> None:
-    scope = {"microasgi.csp_nonce": "n0nce"}
+    scope: dict[str, Any] = {"microasgi.csp_nonce": "n0nce"}
     answer = await request(raising(ValueError()), path="/page", headers=[HTML], **scope)
     assert '<script nonce="n0nce">' in answer.body.decode()
 
