@@ -121,13 +121,10 @@ def _resume(steps: Generator[Any, Any, T], trap: Any) -> Generator[Any, Any, T]:
 
 
 class _Pause:
-    """What a stepped coroutine yields to its stepper, never to the loop."""
+    """What a stepped coroutine yields to its own stepper, through those that it is nested in, never to the loop."""
 
     def __await__(self) -> Generator[Any, Any, None]:
         yield self
-
-
-_PAUSE: Final = _Pause()
 
 
 class Stepper:
@@ -142,10 +139,11 @@ class Stepper:
     leaves it, so one that the driver has entered earlier has to stay until then.
     """
 
-    __slots__ = ("_coroutine", "_gate", "_inside", "_pauses", "_seen", "_trap", "ended", "handed")
+    __slots__ = ("_coroutine", "_gate", "_inside", "_pause", "_pauses", "_seen", "_trap", "ended", "handed")
 
     def __init__(self) -> None:
         self._coroutine: Coroutine[Any, Any, Any] | None = None
+        self._pause = _Pause()
         self._inside: object = None  # the driving task, while the coroutine itself runs in it
         self._gate: asyncio.Future[None] | None = None  # what the driver waits for, in place of the coroutine's future
         # Pauses of the coroutine's tasks that the driver does not know of yet, with what they hand over.
@@ -163,7 +161,7 @@ class Stepper:
         """Hand this and control to whoever awaits `advance`, until the next `advance`; not if all has ended."""
         if self._inside is not None and self._inside is _current_task():
             self.handed = value
-            await _PAUSE
+            await self._pause
             return
         if not on_asyncio():
             raise RuntimeError(
@@ -195,8 +193,8 @@ class Stepper:
         while True:
             if trap is None:
                 trap = self._step(go_on)
-                if trap is _PAUSE or trap is _END:
-                    return trap is _PAUSE
+                if trap is self._pause or trap is _END:
+                    return trap is self._pause
             try:
                 go_on = partial(coroutine.send, (yield from self._wait(trap)))
             except BaseException as error:

@@ -123,7 +123,8 @@ class Dispatch:
     def _call_by_path(self, request: Request[Any]) -> Awaitable[Any]:
         """Find the route and return what it awaits to answer. Hot: nothing here but the look-up."""
         scope = request.scope
-        path = (scope["path"] or "/") if not scope.get("root_path") else local_path(scope)
+        below = scope.get("root_path")
+        path = local_path(scope) if below else (scope["path"] or "/")
         table = self._tables.get(scope["method"], self._other)
         target = table.exact.get(path)
         if target is None:
@@ -135,6 +136,8 @@ class Dispatch:
             scope["path_params"] = {**inherited, **params} if inherited else params
         scope["route"] = target.route
         scope["endpoint"] = target.endpoint
+        if below:
+            tell_outside(scope)
         return target.call(request)
 
     def _call_by_host(self, request: Request[Any]) -> Awaitable[Any]:
@@ -154,6 +157,8 @@ class Dispatch:
             scope["path_params"] = {**(scope.get("path_params") or {}), **params}
         scope["route"] = target.route
         scope["endpoint"] = target.endpoint
+        if scope.get("root_path"):
+            tell_outside(scope)
         return target.app(scope, receive, send)
 
     def _find_host(self, scope: Scope) -> Target | None:
@@ -237,6 +242,14 @@ def _checked(folded: Folded) -> Call:
         return from_middleware(await call(request), layer)
 
     return checked
+
+
+def tell_outside(scope: Scope) -> None:
+    """Show what was found below a mount to the middleware around it, which names traces and errors after it."""
+    outer = scope.get("microasgi.outer")
+    while outer is not None:
+        outer["route"], outer["endpoint"] = scope["route"], scope["endpoint"]
+        outer = outer.get("microasgi.outer")
 
 
 def local_path(scope: Scope) -> str:

@@ -32,6 +32,7 @@ Call: TypeAlias = Callable[[Any], Awaitable[Any]]
 Handler: TypeAlias = Callable[[Any, Any], Awaitable[Any]]
 
 logger = logging.getLogger("microasgi")
+_STDLIB: Final = os.path.dirname(os.__file__) + os.sep
 _REPORTED: Final = "_microasgi_reported_for"
 _PACKAGE: Final = os.path.dirname(__file__)  # pathlib takes 2 ms to import
 
@@ -212,7 +213,8 @@ def report(connection: HTTPConnection[Any], error: Exception) -> None:
 
 def _user_line(error: Exception) -> str:
     frames = [frame for frame in extract_tb(error.__traceback__) if not frame.filename.startswith(_PACKAGE)]
-    own = [frame for frame in frames if "site-packages" not in frame.filename] or frames
+    others = [frame for frame in frames if not frame.filename.startswith(_STDLIB)]
+    own = [frame for frame in others if "site-packages" not in frame.filename] or others or frames
     return f" at {own[-1].filename}:{own[-1].lineno} in {own[-1].name}" if own else ""
 
 

@@ -6,7 +6,7 @@ The law of this file: what cannot work is refused here, with the place in the us
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeAlias, TypedDict, TypeVar, Unpack
+from typing import Any, TypeAlias, TypeVar, TypedDict, Unpack, cast
 
 from microasgi.exceptions import ConfigurationError, NoMatchFound, RouteConflict
 from microasgi.hosts import Host
@@ -186,6 +186,8 @@ class Registry:
     def _add(self, route: BaseRoute) -> None:
         if not isinstance(route, (Route, Mount)):
             raise ConfigurationError(f"routes are Route, WebSocketRoute, Mount or Host objects, not {route!r}")
+        if isinstance(route, Mount) and cast(object, route.app) is self:
+            raise ConfigurationError(f"{route.where}: an application cannot be mounted in itself")
         if isinstance(route, Mount) and route.pending is not None:
             route.app, route.pending = self._make_router(route.pending), None
         claims, mark, rival = _claims(route)

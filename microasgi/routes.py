@@ -187,11 +187,13 @@ class Mount(BaseRoute):
             "root_path": inner,
             "microasgi.root_path": scope.get("microasgi.root_path", scope.get("root_path", "")),
             "microasgi.outermost": outermost,
+            "microasgi.outer": scope,
         }
         if self.max_body_size is not None:
             child["microasgi.max_body_size"] = self.max_body_size
         child.pop("router", None)
         child.pop("route", None)
+        child.pop("endpoint", None)
         return child
 
     def call(self, request: Request[Any]) -> Awaitable[AppResponse]:

@@ -82,11 +82,18 @@ class SharedMiddleware(Middleware):
         """Return the one instance; for requests of this route, `app` stands inside."""
         self._inside[route] = app
         if self._instance is None:
-            self._instance = super().make(self._enter, route)
+            self._instance = super().make(_Inside(self._inside), route)
         return self._instance
 
-    def _enter(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        return self._inside[scope["route"]](scope, receive, send)
+
+class _Inside:
+    """What stands inside of a shared middleware: an object, for Sentry and OpenTelemetry take a method for ASGI 2."""
+
+    def __init__(self, apps: dict[object, ASGIApp]) -> None:
+        self._apps = apps
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._apps[scope["route"]](scope, receive, send)
 
 
 def as_middleware(items: Iterable[Middleware | Callable[..., Any]]) -> list[Middleware]:

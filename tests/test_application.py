@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextvars
 import dataclasses
 import inspect
+import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
@@ -41,6 +42,7 @@ from microasgi import (
     WebSocketDisconnect,
     WebSocketEndpoint,
     WebSocketException,
+    WebSocketRoute,
 )
 from microasgi.endpoints import describe
 from microasgi.errors import answer_error
@@ -603,6 +605,20 @@ async def test_a_middleware_that_forgets_to_return_is_an_error_that_names_it(
     assert "returned None: return what `await call_next(request)` gave it" in caplog.text
 
 
+async def test_the_log_names_the_users_line_not_the_standard_librarys(caplog: pytest.LogCaptureFixture) -> None:
+    async def home(request: Request) -> str:
+        return json.loads("{", object_hook=dict)
+
+    await request(MicroASGI(routes=[Route("/", home)]))
+    assert f"at {__file__}:" in caplog.messages[0]
+
+
+def test_an_application_cannot_be_mounted_in_itself() -> None:
+    app = MicroASGI()
+    with pytest.raises(ConfigurationError, match="cannot be mounted in itself"):
+        app.mount("/again", app)
+
+
 async def test_an_error_that_is_raised_for_every_request_does_not_grow() -> None:
     forbidden = HTTPException(403)
 
@@ -679,6 +695,40 @@ async def test_an_error_while_sending_through_asgi_middleware_is_logged_once(cap
 
 async def returning_home(request: Request) -> str:
     return "home"
+
+
+@pytest.mark.parametrize("where", ["application", "route"])
+async def test_functions_around_an_asgi_middleware_around_functions_around_a_foreign_application(where: str) -> None:
+    stack: list[Any] = [tagging("a"), ClassTag, tagging("b"), ClassTag, tagging("c")]
+    own = stack if where == "route" else []
+    app = MicroASGI(routes=[Mount("/f", foreign_app, middleware=own)], middleware=[] if own else stack)
+    answer = await request(app, "POST", "/f/", body=b"abc")
+    assert (answer.body, answer.header(b"x-tags")) == (b"abc!", b"cCbCa")
+
+
+async def test_middleware_around_a_mount_sees_the_route_inside_of_it() -> None:
+    seen: list[Any] = []
+
+    class Watch:
+        def __init__(self, app: ASGIApp) -> None:
+            self.app = app
+
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            await self.app(scope, receive, send)
+            seen.append(getattr(scope.get("endpoint"), "__name__", None))
+
+    async def page(request: Request) -> str:
+        return "page"
+
+    async def socket(websocket: WebSocket) -> None:
+        await websocket.accept()
+
+    routes = [Route("/p/{x}", page), WebSocketRoute("/s", socket)]
+    inner = MicroASGI(routes=[Mount("/in", routes=routes)])
+    app = MicroASGI(routes=[Mount("/out", inner)], middleware=[Watch])
+    await request(app, path="/out/in/p/1")
+    await talk(app, path="/out/in/s")
+    assert [name for name in seen if name] == ["page", "socket"]
 
 
 async def test_a_middleware_may_rewrite_a_foreign_body() -> None:
