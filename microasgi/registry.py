@@ -6,7 +6,7 @@ The law of this file: what cannot work is refused here, with the place in the us
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeAlias, TypeVar, TypedDict, Unpack, cast
+from typing import Any, TypeAlias, TypedDict, TypeVar, Unpack, cast
 
 from microasgi.exceptions import ConfigurationError, NoMatchFound, RouteConflict
 from microasgi.hosts import Host
