@@ -35,21 +35,7 @@ async def test_a_large_answer_is_compressed_and_has_its_length(place: str) -> No
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("encoding", ["br", "gzip"])
-@pytest.mark.parametrize(
-    "place",
-    [
-        pytest.param(
-            place,
-            marks=[
-                pytest.mark.xfail(
-                    place == "between functions",
-                    reason="of two nested Steppers the inner one takes the outer one's pause for its own",
-                )
-            ],
-        )
-        for place in PLACES
-    ],
-)
+@pytest.mark.parametrize("place", PLACES)
 async def test_the_answer_of_a_mounted_application_is_compressed(place: str, encoding: str) -> None:
     app, _ = build(place, Middleware(BrotliMiddleware))
     answer = await request(app, "GET", "/foreign", headers={"accept-encoding": encoding})
