@@ -31,10 +31,6 @@ each_place_around_everything = pytest.mark.parametrize("place", AROUND_EVERYTHIN
 # Inside of a mount, the mount is in scope["endpoint"] when the middleware begins, and Sentry keeps what it saw first.
 MOUNT_IS_ENDPOINT = pytest.mark.xfail(reason="a mounted application finds the mount in scope['endpoint']")
 each_place_by_route = pytest.mark.parametrize(
-    "place",
-    [pytest.param(place, marks=[MOUNT_IS_ENDPOINT] if place == "mount" else []) for place in PLACES],
-)
-each_place_by_template = pytest.mark.parametrize(
     "place", [pytest.param(place, marks=[MOUNT_IS_ENDPOINT] if place == "mount" else []) for place in PLACES]
 )
 
@@ -143,7 +139,7 @@ async def test_a_request_is_a_transaction_named_after_the_handler(place: str, ke
 
 
 @pytest.mark.anyio
-@each_place_by_template
+@each_place_by_route
 async def test_or_after_the_template_of_the_route(place: str, kept: Kept) -> None:
     await request(sentry(place, transaction_style="url"), "GET", "/items/7")
     (transaction,) = kept.transactions
