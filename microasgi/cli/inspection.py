@@ -202,9 +202,9 @@ class Inspection:
         return list({(one.file, one.node.lineno): one for one in reversed(every)}.values())[::-1]
 
     @property
-    def handlers(self) -> list[Function]:
-        """Those that answer."""
-        return [function for function in self.functions if function.kind != "middleware"]
+    def handlers(self) -> list[tuple[Function, Found]]:
+        """Those that answer, each with its route."""
+        return [(function, function.found) for function in self.functions if function.found is not None]
 
     @property
     def layers(self) -> list[Function]:

@@ -96,7 +96,7 @@ def _awaits(function: Function, node: ast.AST, name: str) -> bool:
 
 def forgotten_returns(inspection: Inspection) -> Iterator[Finding]:
     """Find handlers that work something out and return None: the client gets an empty 204."""
-    for function in inspection.handlers:
+    for function, _ in inspection.handlers:
         nodes = function.nodes
         if function.kind != "http" or not completes(function.node.body):
             continue
@@ -144,7 +144,7 @@ def missing_multipart(inspection: Inspection) -> Iterator[Finding]:
 
 def unfilled_parameters(inspection: Inspection) -> Iterator[Finding]:
     """Find methods of class endpoints that want what nobody gives them."""
-    for function in inspection.handlers:
+    for function, _ in inspection.handlers:
         if not function.is_method:
             continue
         try:
@@ -156,9 +156,8 @@ def unfilled_parameters(inspection: Inspection) -> Iterator[Finding]:
 
 def boundless_bodies(inspection: Inspection) -> Iterator[Finding]:
     """Find handlers that read a body of any size."""
-    for function in inspection.handlers:
-        found = function.found
-        if function.kind != "http" or found is None or _limit(found.route, found.owners) < sys.maxsize:
+    for function, found in inspection.handlers:
+        if function.kind != "http" or _limit(found.route, found.owners) < sys.maxsize:
             continue
         for call in function.calls_on_parameter("form", "body", "json"):
             what = f"{function.name} reads a body of any size: max_body_size=None"

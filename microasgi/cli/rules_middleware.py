@@ -98,9 +98,9 @@ def missing_sessions(inspection: Inspection) -> Iterator[Finding]:
     """Find handlers that use the session where no middleware makes one."""
     if inspection.is_wrapped:  # by what cannot be looked into
         return
-    for function in inspection.handlers:
+    for function, found in inspection.handlers:
         reads = [node for node in function.nodes if _reads_session(function, node)]
-        if not reads or function.found is None or any(map(_may_make_sessions, function.found.middleware)):
+        if not reads or any(map(_may_make_sessions, found.middleware)):
             continue
         what = f"{function.name} uses {function.parameter}.session, and nothing around it makes sessions"
         cure = "add SessionMiddleware: MicroASGI(middleware=[Middleware(SessionMiddleware, secret_key=...)])"
@@ -128,8 +128,6 @@ def _may_make_sessions(middleware: Middleware) -> bool:
 def forgotten_responses(inspection: Inspection) -> Iterator[Finding]:
     """Find function middleware that can end without returning a response: the client gets an empty 204."""
     for function in inspection.layers:
-        if any(isinstance(node, ast.Yield | ast.YieldFrom) for node in function.nodes):
-            continue
         returns = any(isinstance(node, ast.Return) and node.value is not None for node in function.nodes)
         if completes(function.node.body) and not (returns and _may_stop(function)):
             what = f"the middleware {function.name} can end without returning a response"

@@ -127,10 +127,7 @@ def foreign_templates(inspection: Inspection) -> Iterator[Finding]:
 
 def unknown_parameters(inspection: Inspection) -> Iterator[Finding]:
     """Find `request.path_params["name"]` of names that the path does not have."""
-    for function in inspection.handlers:
-        found = function.found
-        if found is None:
-            continue
+    for function, found in inspection.handlers:
         shared = [one for one in inspection.routes if getattr(one.route, "endpoint", None) is function.function]
         known = {name for one in shared or [found] for name in Template(one.path or "/").parameters}
         known |= set(Template(found.host).parameters) if found.host else set()

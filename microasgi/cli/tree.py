@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from microasgi.hosts import Host
-from microasgi.routes import BaseRoute, Mount, Route
+from microasgi.routes import BaseRoute, Mount
 from microasgi.stack import Middleware
 
 __all__ = ["Found", "stack_of", "unwrap", "walk"]
 
-_DEEPEST = 20  # middleware around middleware, mounts in mounts: one that holds itself ends
+_DEEPEST = 20  # layers around layers: one that holds itself ends
 
 
 @dataclass(frozen=True)
@@ -36,14 +36,12 @@ class Found:
     @property
     def methods(self) -> list[str]:
         """The methods that it answers, as a table shows them; HEAD comes with GET."""
-        route = self.route
-        if not isinstance(route, Route):
-            return []
-        if route.websocket:
+        methods: frozenset[str] | None = getattr(self.route, "methods", None)
+        if getattr(self.route, "websocket", False):
             return ["WS"]
-        if route.methods is None:
+        if methods is None:
             return ["*"]
-        return sorted(route.methods - ({"HEAD"} if "GET" in route.methods else set[str]()))
+        return sorted(methods - ({"HEAD"} if "GET" in methods else set[str]()))
 
 
 def unwrap(app: Any) -> Any:
@@ -70,7 +68,7 @@ def walk(app: Any) -> Iterator[Found]:
 
 
 def _walk(app: Any, prefix: str, host: str, around: tuple[Any, ...], owners: tuple[Any, ...]) -> Iterator[Found]:
-    if len(owners) >= _DEEPEST:
+    if any(app is owner for owner in owners):  # it is mounted in itself
         return
     around, owners = (*around, *stack_of(app)), (*owners, app)
     for route in getattr(app, "routes", None) or ():

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from microasgi.cli.check import RULES
+from microasgi.convertors import CONVERTOR_TYPES
 
 ROOT = Path(__file__).parents[2]
 HEAD = """import asyncio, functools, pathlib, shutil, sqlite3, subprocess, time, urllib.request
@@ -128,6 +129,19 @@ WRONG: list[tuple[str, int, str, str]] = [  # code, line after HEAD, what is sai
     ("MA301", 6, "pathlib.Path.write_text", handler("return pathlib.Path('x').write_text('')")),
     ("MA301", 6, "shutil.rmtree", handler("return shutil.rmtree('x')")),
     ("MA301", 6, "`layer` holds up", layer("time.sleep(1)\nreturn await call_next(request)")),
+    (
+        "MA301",
+        5,
+        "time.sleep",
+        APP + "def make():\n    clock = time\n    async def h(request):\n        clock.sleep(1)\n        return later\n"
+        "    app.get('/')(h)\n    if not app:\n        later = 1\nmake()\n",
+    ),
+    (
+        "MA101",
+        4,
+        "GET /in/sub/x is never reached",
+        OUTER + "inner.get('/sub/x')(hello)\nasync def raw(scope, receive, send): ...\napp.mount('/in/sub', raw)\n",
+    ),
     ("MA302", 6, "`handler` never awaits request.json(...)", handler("request.json()\nreturn 'x'")),
     ("MA302", 6, "request.json", handler("return request.json()['x']")),
     ("MA302", 6, "request.json", handler("data = request.json()\nreturn data")),
@@ -146,6 +160,15 @@ WRONG: list[tuple[str, int, str, str]] = [  # code, line after HEAD, what is sai
 ]  # fmt: skip
 
 RIGHT = [
+    OUTER + "app.host('{x}.a.org', inner)\napp.host('www.b.org', inner)\n",
+    APP + "class Box:\n    routes = [Route('/x', hello)]\n    async def __call__(self, scope, receive, send): ...\n"
+    "app = Box()\n",
+    APP + "class Layer:\n    def __init__(self, app, secret=None): ...\n    async def __call__(self, *_): ...\n"
+    "app.add_middleware(Layer, secret=None)\n",
+    "exec('class Made:\\n def __init__(self, app): ...\\n async def __call__(self, *_): ...')\n"
+    + stack("Made")
+    + "@app.get('/')\nasync def h(request):\n    return request.session\n",
+    APP + "exec(compile('async def made(request): time.sleep(1)', __file__, 'exec'))\napp.get('/')(made)\n",
     OUTER + "inner.get('/x')(hello)\napp.post('/in/x')(hello)\n",
     OUTER + "inner.get('/{id:int}')(hello)\napp.post('/in/{name}')(hello)\n",
     OUTER + "inner.get('/{id:uuid}')(hello)\ninner.get('/{f:float}')(hello)\ninner.get('/{p:path}')(hello)\n",
@@ -241,6 +264,11 @@ def test_what_is_wrong_is_found_where_it_stands(project: Any, code: str, line: i
 @pytest.mark.parametrize("source", RIGHT, ids=range(len(RIGHT)))
 def test_what_only_looks_wrong_is_not_reported(project: Any, source: str) -> None:
     assert findings(project, source) == []
+
+
+def test_paths_with_convertors_of_ones_own_are_passed_over(project: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(CONVERTOR_TYPES, "digits", CONVERTOR_TYPES["int"])
+    assert findings(project, APP + "app.get('/{number:digits}')(hello)\n") == []
 
 
 def test_production_is_held_to_more(project: Any) -> None:

@@ -69,6 +69,18 @@ def test_an_interrupted_command_ends_as_shells_expect(project: Any, monkeypatch:
     assert project.run("routes").code == 130
 
 
+def test_a_closed_pipe_is_no_error(project: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def close(arguments: Any) -> int:
+        raise BrokenPipeError
+
+    monkeypatch.setattr("microasgi.cli.table.routes", close)
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", sys.__stdout__)
+        patch.setattr(os, "dup2", lambda old, new: os.close(old))
+        code = main(["routes"])
+    assert code == 0
+
+
 def test_an_interrupted_import_is_an_interruption(project: Any) -> None:
     project.write("app.py", "raise KeyboardInterrupt\n")
     assert project.run("routes").code == 130

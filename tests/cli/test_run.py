@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import subprocess
 import threading
@@ -13,6 +15,7 @@ import pytest
 
 from microasgi import MicroASGI
 from microasgi.cli import dev, run, server, watching
+from microasgi.cli.complaints import Complaint
 from microasgi.cli.program import make_parser
 from microasgi.exceptions import MissingPackage
 
@@ -187,6 +190,96 @@ def test_a_process_that_does_not_stop_is_killed(obeys: bool, asked: list[str]) -
     child.stop()
     assert process.asked == asked
     assert [child.has_ended(), child.has_ended()] == [True, False]
+
+
+class FakeChild:
+    """An application's process, as `dev` sees it: it ends by itself after its second start."""
+
+    def __init__(self, *_: Any) -> None:
+        self.process: Any = None
+        self.log: list[str] = []
+
+    def start(self) -> None:
+        self.process = self
+        self.log.append("start")
+
+    def stop(self) -> None:
+        self.log.append("stop")
+
+    def has_ended(self) -> bool:
+        return self.log.count("start") == 2
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+def test_dev_follows_the_changes(
+    project: Any, host: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    child = FakeChild()
+    watched: list[Any] = []
+    handlers: dict[int, Any] = {}
+
+    def changes_in(folders: Any, stop: threading.Event) -> Any:
+        watched.extend(folders)
+        yield from ([], [], ["app.py", "b.py", "c.py", "d.py"], [])
+        handlers[2](2, None)
+        assert stop.is_set()
+
+    monkeypatch.setattr(dev, "Child", lambda *_: child)
+    monkeypatch.setattr(dev, "changes_in", changes_in)
+    monkeypatch.setattr("signal.signal", lambda number, handler: handlers.update({number: handler}))
+    project.write("app.py")
+    project.write("elsewhere/web.py")
+    said = project.run("dev", "--host", host, "--port", "0", "--watch", "more")
+    assert said.code == 0
+    assert said.out.splitlines() == [
+        "microasgi: app.py, b.py, c.py and more changed: starting again",
+        "microasgi: waiting for a change",
+    ]
+    assert ("others see tracebacks" in said.err) is (host == "0.0.0.0")
+    assert child.log == ["start", "stop", "start", "stop"]
+    assert watched == [project.folder, Path("more")]
+
+
+def test_dev_watches_the_applications_folder_where_it_is_elsewhere(tmp_path: Path) -> None:
+    assert dev._root(tmp_path) == tmp_path
+
+
+def test_the_child_ends_with_its_parent(monkeypatch: pytest.MonkeyPatch) -> None:
+    raised: list[int] = []
+    monkeypatch.setattr("signal.raise_signal", raised.append)
+    reading, writing = os.pipe()
+    os.close(writing)
+    dev.end_with(reading)
+    os.close(reading)
+    assert raised == [signal.SIGTERM]
+
+
+@pytest.mark.parametrize(("mistake", "code"), [(False, 0), (True, 2)])
+def test_the_childs_process_says_what_is_wrong(
+    mistake: bool, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def serve(options: dict[str, Any]) -> int:
+        if mistake:
+            raise Complaint("no such thing")
+        return 0
+
+    monkeypatch.setattr(dev, "serve_child", serve)
+    monkeypatch.setattr(dev, "end_with", lambda pipe: None)
+    monkeypatch.setattr("signal.signal", lambda number, handler: None)
+    monkeypatch.setattr("sys.argv", ["", '{"parent": 0}'])
+    with pytest.raises(SystemExit) as ended:
+        dev.main()
+    assert ended.value.code == code
+    assert capsys.readouterr().err == ("microasgi: no such thing\n" if mistake else "")
+
+
+def test_the_child_is_started_with_what_it_inherits(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Any] = []
+    monkeypatch.setattr("subprocess.Popen", lambda command, pass_fds: given.append(pass_fds))
+    with socket.socket() as listener:
+        child = dev.Child(Namespace(port=1, skipped=print), listener)
+        child.start()
+        assert given[0][0] == listener.fileno()
 
 
 class Uvicorn:
