@@ -61,7 +61,8 @@ CORS = 'Middleware(CORSMiddleware, allow_origins=["https://example.org"])'
 EVERYONE = 'Middleware(CORSMiddleware, allow_origins=["*"])'
 THINGS = APP + "@app.route('/')\nclass Things(HTTPEndpoint):\n    # a page\n"
 UNLIMITED = "app = MicroASGI(max_body_size=None)\n"
-OUTER = "inner = MicroASGI()\napp = MicroASGI()\napp.mount('/in', inner)\n"
+BOTH = "inner = MicroASGI()\napp = MicroASGI()\n"
+OUTER = BOTH + "app.mount('/in', inner)\n"
 
 WRONG: list[tuple[str, int, str, str]] = [  # code, line after HEAD, what is said, source
     ("MA101", 4, "POST /in/x is never reached", OUTER + "inner.post('/x')(hello)\napp.post('/in/x')(hello)\n"),
@@ -89,7 +90,7 @@ WRONG: list[tuple[str, int, str, str]] = [  # code, line after HEAD, what is sai
         "GET /in/sub/x is never reached: Mount('/in/sub'",
         OUTER + "inner.add_route('/sub/x', hello)\napp.mount('/in/sub', TrustedHostMiddleware(inner))\n",
     ),
-    ("MA102", 3, "host www.a.org is never reached", APP + "app.host('{x}.a.org', app)\napp.host('www.a.org', app)\n"),
+    ("MA102", 4, "host www.a.org is never", BOTH + "app.host('{x}.a.org', inner)\napp.host('www.a.org', inner)\n"),
     ("MA103", 2, "'/users/<id>' has no parameter: '<id>' is fixed", APP + "app.get('/users/<id>')(hello)\n"),
     ("MA103", 2, "'/u/<int:id>' has no parameter: '<int:id>'", APP + "app.get('/u/<int:id>')(hello)\n"),
     ("MA103", 2, "'/users/:id' has no parameter: ':id'", APP + "app.get('/users/:id')(hello)\n"),
