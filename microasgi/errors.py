@@ -17,7 +17,7 @@ from typing import Any, Final, TypeAlias, cast
 
 from microasgi.concurrency import run_in_threadpool
 from microasgi.connection import HTTPConnection
-from microasgi.endpoints import as_response, from_middleware
+from microasgi.endpoints import as_response, describe, from_middleware
 from microasgi.exceptions import ClientDisconnect, ConfigurationError, HTTPException, WebSocketException
 from microasgi.foreign import AppResponse
 from microasgi.headers import find_header, prefers_json
@@ -208,7 +208,7 @@ def report(connection: HTTPConnection[Any], error: Exception) -> None:
     if observe is not None:  # a test client that raises what the application raised
         observe(error)
     subject = f"{scope.get('method', scope['type'])} {scope['path']!r}"
-    logger.error("%s in %s%s", type(error).__name__, subject, _user_line(error), exc_info=error)
+    logger.error("%s in %s%s", type(error).__name__, subject, _user_line(error) or _route_place(scope), exc_info=error)
 
 
 def _user_line(error: Exception) -> str:
@@ -218,7 +218,13 @@ def _user_line(error: Exception) -> str:
     return f" at {own[-1].filename}:{own[-1].lineno} in {own[-1].name}" if own else ""
 
 
+def _route_place(scope: Scope) -> str:
+    route = scope.get("route")
+    return f", answered by {describe(route)}" if hasattr(route, "endpoint") else ""
+
+
 def _debug_page(request: Request[Any], error: Exception) -> Response | None:
     from microasgi.debugpage import debug_page  # only a mistake pays for it
+
 
     return debug_page(request, error)

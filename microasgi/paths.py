@@ -21,6 +21,13 @@ _FIXED, _MIXED, _CONVERTED, _PLAIN, _SPANNING = range(5)
 _KINDS: Final = {"uuid": "1", "int": "2", "float": "3", "str": "4", "path": "5"}
 
 
+def _guess(kind: str) -> str:
+    from difflib import get_close_matches  # only a mistake pays for it
+
+    near = get_close_matches(kind, CONVERTOR_TYPES, 1)
+    return f"; did you mean {near[0]!r}?" if near else "."
+
+
 class Parameter:
     """A name and the convertor that reads and writes its value."""
 
@@ -31,7 +38,7 @@ class Parameter:
         if convertor is None:
             known = ", ".join(sorted(CONVERTOR_TYPES))
             raise ConfigurationError(
-                f"unknown convertor {kind!r} in {template!r}. Known: {known}. "
+                f"unknown convertor {kind!r} in {template!r}{_guess(kind)} Known: {known}. "
                 f"Add your own with register_url_convertor({kind!r}, ...) before the route."
             )
         built_in = isinstance(convertor, BuiltIn)

@@ -160,7 +160,8 @@ class Router(Registry, Entrance):
             logger.info("the server has no lifespan: starting the application before its first answer")
             run = self._running[loop] = _LazyRun()
             run.task = spawn(partial(run.hold, self._enter))
-        await run.started.wait()
+        if not run.started.is_set():
+            await run.started.wait()
         if run.failure is not None:
             await self._refuse_unstarted(scope, receive, send)
             return

@@ -613,6 +613,15 @@ async def test_the_log_names_the_users_line_not_the_standard_librarys(caplog: py
     assert f"at {__file__}:" in caplog.messages[0]
 
 
+async def test_the_log_names_the_handler_of_what_no_json_holds(caplog: pytest.LogCaptureFixture) -> None:
+    async def home(request: Request) -> Any:
+        return {"value": object()}
+
+    await request(MicroASGI(routes=[Route("/", home)]))
+    assert ".home (" in caplog.messages[0]
+    assert __file__ in caplog.messages[0]
+
+
 def test_an_application_cannot_be_mounted_in_itself() -> None:
     app = MicroASGI()
     with pytest.raises(ConfigurationError, match="cannot be mounted in itself"):

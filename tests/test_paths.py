@@ -191,6 +191,7 @@ def test_equal_keys_have_the_same_convertors_and_literals() -> None:
         ("/{1}", "not a Python name"),
         ("/{a}/{a}", "twice"),
         ("/{a}{b}", "nothing separates {a} from {b}"),
+        ("/{a:integer}", "unknown convertor 'integer' in '/{a:integer}'; did you mean 'int'\\? Known"),
         ("/{a:never}", "unknown convertor 'never'.*Known: .*float.*int.*path.*str.*uuid.*register_url_convertor"),
         ("/search?q={q}", "request.query_params"),
         ("/a/../{b}", "dot segment"),
