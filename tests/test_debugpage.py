@@ -408,9 +408,10 @@ async def test_the_routes_of_a_router_in_a_mount_are_those_of_the_application() 
     assert '<a href="/root/admin/users">' in answer.body.decode()
 
 
-def test_an_application_mounted_in_itself_is_shown_to_some_depth() -> None:
-    app = MicroASGI(debug=True)
-    app.mount("/again", app)
+def test_applications_mounted_in_each_other_are_shown_to_some_depth() -> None:
+    app, other = MicroASGI(debug=True), MicroASGI()
+    app.mount("/again", other)
+    other.mount("/again", app)
     page = debug_page(Request(http_scope(headers=[HTML], app=app)), HTTPException(404))
     assert page is not None
     assert bytes(page.body).decode().count("<td><code>" + "/again" * 6 + "</code></td>") == 1
