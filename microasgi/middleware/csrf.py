@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from microasgi.connection import HTTPConnection
-from microasgi.errors import problem
 from microasgi.exceptions import ClientDisconnect, HTTPException
 from microasgi.headers import encode_header, find_header
 from microasgi.middleware.cookie import Cookie, SameSite
 from microasgi.middleware.csrftokens import Tokens, fits
 from microasgi.middleware.origin import SAFE_METHODS, path_filter
+from microasgi.middleware.refusal import refuse
 from microasgi.middleware.signing import Signatures
 from microasgi.requests import Request
 from microasgi.types import ASGIApp, Message, Receive, Scope, Send
@@ -65,10 +64,11 @@ class CSRFMiddleware:
             await self.app(scope, receive, send)
             return
         tokens = scope["microasgi.csrf_token"] = Tokens(scope, self._cookie, self._signatures)
+        scope["microasgi.csrf_field"] = self._field
 
         async def finishing(message: Message) -> None:
             if message["type"] == "http.response.start":
-                tokens.finish(message)
+                message = tokens.finish(message)
             await send(message)
 
         if scope["method"] in SAFE_METHODS or self._is_exempt(scope):
@@ -88,7 +88,7 @@ class CSRFMiddleware:
             return
         except HTTPException as error:
             await request.close()
-            await problem(HTTPConnection(scope), error.status_code, error.detail, error.headers)(scope, receive, send)
+            await refuse(scope, receive, send, error.status_code, error.detail, error.headers)
             return
         try:
             await self.app(scope, receive, finishing)

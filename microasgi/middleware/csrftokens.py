@@ -38,15 +38,16 @@ class Tokens:
         mask = token_bytes(_SIZE)
         return urlsafe_b64encode(mask + _xor(mask, self._secret)).decode()
 
-    def finish(self, start: Message) -> None:
-        """Set the cookie if a token was given out."""
+    def finish(self, start: Message) -> Message:
+        """Return the start of a response with the cookie, if a token was given out."""
         self._started = True
         if self._secret is None:
-            return
-        headers = MutableHeaders(scope=start)
+            return start
+        headers = MutableHeaders(raw=[*start.get("headers", ())])
         headers.add_vary_header("Cookie")
         signed = self._signatures.sign(urlsafe_b64encode(self._secret).decode(), self._identity())
         headers.raw.append(self._cookie.header(self._scope, signed))
+        return {**start, "headers": headers.raw}
 
     def known(self) -> bytes | None:
         """Return the secret in the request's cookie; None where it has none of ours for this session."""

@@ -78,7 +78,7 @@ class SessionMiddleware:
         async def finishing(message: Message) -> None:
             if message["type"] in _STARTS:
                 if session.accessed:
-                    await self._finish(session, scope, message)
+                    message = await self._finished(session, scope, message)
                 session.ended = True
             await send(message)
 
@@ -92,22 +92,24 @@ class SessionMiddleware:
             if scope["type"] == "lifespan" and close is not None:
                 await close()
 
-    async def _finish(self, session: Session, scope: Scope, message: Message) -> None:
-        headers = message["headers"] = list(message.get("headers", ()))
+    async def _finished(self, session: Session, scope: Scope, message: Message) -> Message:
+        headers = list(message.get("headers", ()))
+        finished = {**message, "headers": headers}  # the application's own may be a constant
         if scope["type"] == "http":
             if find_header(headers, b"vary") is None:
                 headers.append((b"vary", b"Cookie"))
             else:
                 MutableHeaders(raw=headers).add_vary_header("Cookie")
         if message.get("status", 200) >= 500:
-            return
+            return finished
         value = await self._keeper.write(session)
         if value is None:
-            return
+            return finished
         header = self._cookie.header(scope, value)
         if len(header[1]) > LARGEST:
             raise ValueError(_too_large(session, len(header[1])))
         headers.append(header)
+        return finished
 
 
 def _too_large(session: Session, size: int) -> str:
