@@ -62,11 +62,11 @@ def parse_http_date(value: bytes) -> int | None:
 
 def conditions_of(headers: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     """Return the headers that make a request conditional or partial; lines of one name are joined."""
-    found: dict[bytes, bytes] = {}
+    found: dict[bytes, list[bytes]] = {}
     for name, value in headers:
         if name in _NAMES:
-            found[name] = found[name] + b", " + value if name in found else value
-    return found
+            found.setdefault(name, []).append(value)
+    return {name: b", ".join(lines) for name, lines in found.items()}
 
 
 def decide(

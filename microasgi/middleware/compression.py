@@ -48,17 +48,14 @@ class CompressionMiddleware:
         self._coders = make_coders(encodings, Levels(gzip_level, brotli_quality, zstd_level))
         self._thread_minimum_size = thread_minimum_size
         self._nothing = Coding(None, False, thread_minimum_size)
-        self._known: dict[bytes | None, Coding] = {None: self._nothing}
+        self._known: dict[bytes, Coding] = {b"": self._nothing}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, compressed if that is wanted; let everything else through."""
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        accept = None
-        for name, value in scope["headers"]:
-            if name == b"accept-encoding":
-                accept = value if accept is None else accept + b"," + value
-        coding = self._known.get(accept) or self._choose(accept or b"")
+        accept = b",".join([value for name, value in scope["headers"] if name == b"accept-encoding"])
+        coding = self._known.get(accept) or self._choose(accept)
         extensions = scope.get("extensions")
         if extensions and _ZEROCOPY in extensions:  # it may stand among the chunks of a body
             scope = {**scope, "extensions": {key: extensions[key] for key in extensions if key != _ZEROCOPY}}
