@@ -1,6 +1,7 @@
 """Fingerprints: names of files with a hash of their content in them, "css/site.3f9a0c51b7de.css", made as asked for.
 
-The law of this file: a hash is made once for each state of a file, told by its time of change and its size.
+The law of this file: a hash is made once for each state of a file, told by its time of change and its size, however
+many ask at once.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from hashlib import sha256
+from threading import Lock
 from typing import Final, TypeAlias
 
 __all__ = ["Identity", "fingerprint", "identity_of", "with_fingerprint", "without_fingerprint"]
@@ -19,6 +21,7 @@ _DIGITS: Final = frozenset("0123456789abcdef")
 _PIECE: Final = 1024 * 1024
 _made: dict[tuple[str, Identity], str] = {}
 _MOST: Final = 10_000
+_in_work: dict[tuple[str, Identity], Lock] = {}
 
 
 def identity_of(status: os.stat_result) -> Identity:
@@ -30,15 +33,24 @@ def fingerprint(path: str, status: os.stat_result) -> str:
     """Return the hash of the file's content; `status` is its present one. It blocks when the file is new."""
     key = path, identity_of(status)
     found = _made.get(key)
-    if found is None:
-        digest = sha256()
-        with open(path, "rb") as file:
-            while piece := file.read(_PIECE):
-                digest.update(piece)
-        if len(_made) >= _MOST:
-            _made.clear()
-        found = _made[key] = digest.hexdigest()[:_LENGTH]
-    return found
+    if found is not None:
+        return found
+    with _in_work.setdefault(key, Lock()):  # a thread's lock: those who ask may be of several event loops, or of none
+        try:
+            return _made.get(key) or _make(key)
+        finally:
+            _in_work.pop(key, None)
+
+
+def _make(key: tuple[str, Identity]) -> str:
+    digest = sha256()
+    with open(key[0], "rb") as file:
+        while piece := file.read(_PIECE):
+            digest.update(piece)
+    if len(_made) >= _MOST:
+        _made.clear()
+    made = _made[key] = digest.hexdigest()[:_LENGTH]
+    return made
 
 
 def with_fingerprint(name: str, mark: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any, Final, TypeAlias
 
 from microasgi.concurrency import run_in_threadpool
 from microasgi.connection import query_text
+from microasgi.errors import answer_error
 from microasgi.exceptions import ConfigurationError, HTTPException
 from microasgi.files.codings import wanted_codings
 from microasgi.files.conditions import conditions_of
@@ -23,7 +24,8 @@ from microasgi.files.reading import Loaded, load
 from microasgi.files.search import REDIRECT, Choice, Search
 from microasgi.files.sending import send_file, validator_headers
 from microasgi.headers import encode_header, find_header
-from microasgi.responses import PlainTextResponse, RedirectResponse, Response, content_length
+from microasgi.responses import RedirectResponse, Response, content_length
+from microasgi.sockets import deny
 from microasgi.types import RawHeaders, Receive, Scope, Send
 from microasgi.urls import quote_path
 
@@ -224,8 +226,6 @@ async def _redirect(scope: Scope, receive: Receive, send: Send) -> None:
 async def _refuse(
     scope: Scope, receive: Receive, send: Send, status: int, headers: dict[str, str] | None = None
 ) -> None:
-    """Refuse as the application around does, or by ourselves where there is none of ours."""
-    error = HTTPException(status, headers=headers)
-    if hasattr(scope.get("app") or scope.get("router"), "errors"):
-        raise error
-    await PlainTextResponse(error.detail, status, headers)(scope, receive, send)
+    """Refuse as the application around does, by a response: whatever stands around these files sees it."""
+    answer = deny if scope["type"] == "websocket" else answer_error
+    await answer(scope, receive, send, HTTPException(status, headers=headers))

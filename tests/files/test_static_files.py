@@ -15,11 +15,12 @@ from starlette.applications import Starlette
 from starlette.routing import Mount as StarletteMount
 
 from microasgi import ConfigurationError, MicroASGI, Request
-from microasgi.files import StaticFiles, memory, reading, static
+from microasgi.files import StaticFiles, fingerprints, memory, reading, static
 from microasgi.files.fingerprints import fingerprint
 from microasgi.files.memory import Memory
 from microasgi.files.reading import SMALL, OpenFile, load
 from microasgi.testing import Exchange, Faults, RawResponse, TestClient, lifespan_scope, request, websocket_scope
+from microasgi.types import ASGIApp, Message, Receive, Scope, Send
 
 pytestmark = pytest.mark.anyio
 
@@ -113,6 +114,26 @@ async def test_what_is_missing_is_answered_by_the_applications_handler(root: Pat
     assert (await request(app, path="/static/gone")).body == b"lost"
 
 
+async def test_what_stands_around_sees_a_refusal_as_a_response(root: Path) -> None:
+    seen: list[int] = []
+
+    def noting(app: ASGIApp) -> ASGIApp:
+        async def noted(scope: Scope, receive: Receive, send: Send) -> None:
+            async def note(message: Message) -> None:
+                seen.append(message.get("status", 0))
+                await send(message)
+
+            await app(scope, receive, note)
+
+        return noted
+
+    app = MicroASGI()
+    app.mount("/static", noting(StaticFiles(directory=root)))
+    assert (await request(app, path="/static/gone")).status == 404
+    assert (await request(app, "PUT", "/static/css/site.css")).status == 405
+    assert [status for status in seen if status] == [404, 405]
+
+
 @pytest.mark.parametrize(
     "path",
     [
@@ -202,6 +223,7 @@ async def test_head_gets_the_headers_of_get(root: Path) -> None:
 
 async def test_a_handshake_is_refused(root: Path) -> None:
     async with Exchange(StaticFiles(directory=root), websocket_scope("/css/site.css")) as exchange:
+        await exchange.send_input({"type": "websocket.connect"})
         assert (await exchange.receive_output())["status"] == 404
 
 
@@ -396,6 +418,15 @@ class TestCaching:
         shutil.rmtree(root / "css")
         with pytest.raises(LookupError):
             files.asset_path("css/site.css")
+
+    def test_a_file_that_goes_away_while_it_is_asked_for_is_an_error_for_each(self, root: Path) -> None:
+        path = root / "css" / "site.css"
+        status = path.stat()
+        path.unlink()
+        for _ in range(2):
+            with pytest.raises(FileNotFoundError):
+                fingerprint(str(path), status)
+        assert fingerprints._in_work == {}  # pyright: ignore[reportPrivateUsage]
 
     def test_what_is_remembered_of_hashes_is_bounded(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("microasgi.files.fingerprints._MOST", 1)
