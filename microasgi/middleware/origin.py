@@ -1,38 +1,44 @@
 """Origin protection: what changes something has to come from the site itself, or from no web page at all.
 
 Browsers say by `Sec-Fetch-Site` and `Origin` where a request was made; no page can forge either. So forms need no
-tokens. The law of this file: nothing but these two headers decides, and the body is not touched.
+tokens. Handshakes of websockets count among what changes something: cookies come with them, and no preflight asks. The
+law of this file: nothing but these two headers decides, and the body is not touched.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
-from microasgi.connection import HTTPConnection, sole_host
+from microasgi.connection import sole_host
 from microasgi.dispatch import local_path
-from microasgi.errors import problem
 from microasgi.exceptions import ConfigurationError
 from microasgi.headers import find_header
+from microasgi.middleware.refusal import refuse
 from microasgi.types import ASGIApp, Receive, Scope, Send
 
 __all__ = ["SAFE_METHODS", "OriginMiddleware", "path_filter"]
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 """They change nothing (RFC 9110 section 9.2.1)."""
-_OTHER_SITE = "a page of another site may not send this request"
+_REFUSALS = {
+    "http": "a page of another site may not send this request",
+    "websocket": "a page of another site may not open this websocket",
+}
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
+_OF_SOCKETS = {"ws": "http", "wss": "https"}
 
 _origin = re.compile(r"[a-z][a-z0-9+.\-]*://[a-z0-9.\-_\[\]:]+").fullmatch
 
 
 class OriginMiddleware:
-    """Refuse with 403 what a browser sends for a page of another site, but for GET, HEAD, OPTIONS and TRACE.
+    """Refuse with 403 what a browser sends for a page of another site: unsafe requests, and handshakes of websockets.
 
-    `allowed_origins` may send everything: "https://partner.example", with the port if it is not the default one. Paths
-    in `exempt` take requests from everywhere: "/callback" is that path, "/hooks/" all below it. What CORSMiddleware
-    allows around this passes, and so does a client that sends neither `Sec-Fetch-Site` nor `Origin`: no browser.
-    ConfigurationError for an origin or a path that is none.
+    GET, HEAD, OPTIONS and TRACE are safe. `allowed_origins` may send everything: "https://partner.example", with the
+    port if it is not the default one; those of the application may open websockets. Paths in `exempt` take requests
+    from everywhere: "/callback" is that path, "/hooks/" all below it. What CORSMiddleware allows around this passes,
+    and so does a client that sends neither `Sec-Fetch-Site` nor `Origin`: no browser. ConfigurationError for an origin
+    or a path that is none.
     """
 
     def __init__(self, app: ASGIApp, allowed_origins: Iterable[str] = (), exempt: Iterable[str] = ()) -> None:
@@ -43,10 +49,15 @@ class OriginMiddleware:
         self._is_exempt = path_filter(exempt)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["method"] in SAFE_METHODS or self._may_pass(scope):
+        kind = scope["type"]
+        if kind == "websocket":
+            passes = self._may_pass(scope) or self._may_open(scope)
+        else:
+            passes = kind != "http" or scope["method"] in SAFE_METHODS or self._may_pass(scope)
+        if passes:
             await self.app(scope, receive, send)
         else:
-            await problem(HTTPConnection(scope), 403, _OTHER_SITE)(scope, receive, send)
+            await refuse(scope, receive, send, 403, _REFUSALS[kind])
 
     def _may_pass(self, scope: Scope) -> bool:
         headers = scope["headers"]
@@ -62,6 +73,12 @@ class OriginMiddleware:
         # A page of a sibling host is of the same site, and one of another port too: its origin has to be ours.
         return name in self._allowed or (site != b"cross-site" and _is_own(scope, name))
 
+    def _may_open(self, scope: Scope) -> bool:
+        """Tell whether the application lets this origin open websockets; it may stand around this, or inside."""
+        allowed: Collection[str] = getattr(scope.get("app", self.app), "allowed_origins", ())
+        origin = find_header(scope["headers"], b"origin")
+        return "*" in allowed or (origin is not None and origin.decode("latin-1") in allowed)
+
 
 def _is_own(scope: Scope, origin: str) -> bool:
     """Tell whether this is the origin that the request was sent to.
@@ -70,7 +87,8 @@ def _is_own(scope: Scope, origin: str) -> bool:
     """
     scheme, found, authority = origin.partition("://")
     host = sole_host(scope)
-    if not found or not host or scheme not in (scope.get("scheme", "http"), "https"):
+    own = scope.get("scheme", "http")
+    if not found or not host or scheme not in (_OF_SOCKETS.get(own, own), "https"):
         return False
     return authority == host or f"{authority}:{_DEFAULT_PORTS.get(scheme)}" == host
 

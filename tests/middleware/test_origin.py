@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from microasgi import MicroASGI, Mount
+from microasgi import HTTPException, MicroASGI, Mount, Request
 from microasgi.exceptions import ConfigurationError
 from microasgi.middleware import CORSMiddleware, OriginMiddleware
 from microasgi.responses import Response
 from microasgi.testing import Exchange, RawResponse, lifespan_scope, request, websocket_scope
-from microasgi.types import ASGIApp, Receive, Scope, Send
+from microasgi.types import ASGIApp, Message, Receive, Scope, Send
 
 pytestmark = pytest.mark.anyio
 
@@ -138,11 +138,78 @@ async def test_exempt_paths_take_requests_from_everywhere(path: str, status: int
     assert (await request(mounted, "POST", f"/shop{path}", headers={"origin": EVIL})).status == status
 
 
-async def test_other_scopes_pass() -> None:
-    app = OriginMiddleware(answer)
-    for scope in (lifespan_scope(), websocket_scope(headers={"origin": EVIL})):
-        async with Exchange(app, scope, lint=False) as exchange:
-            await exchange.wait_finished()
+async def test_a_lifespan_passes() -> None:
+    async with Exchange(OriginMiddleware(answer), lifespan_scope(), lint=False) as exchange:
+        await exchange.wait_finished()
+
+
+# Handshakes
+
+
+async def foreign(scope: Scope, receive: Receive, send: Send) -> None:
+    await receive()
+    await send({"type": "websocket.accept"})
+
+
+async def shake_hands(app: ASGIApp, headers: dict[str, str], path: str = "/", **options: Any) -> Message:
+    async with Exchange(app, websocket_scope(path, headers=headers, **options)) as exchange:
+        await exchange.send_input({"type": "websocket.connect"})
+        return await exchange.receive_output()
+
+
+@pytest.mark.parametrize(("who", "headers"), PASSES, ids=[who for who, _ in PASSES])
+async def test_the_site_itself_and_what_is_no_browser_may_open_a_websocket(who: str, headers: dict[str, str]) -> None:
+    assert (await shake_hands(OriginMiddleware(foreign), headers))["type"] == "websocket.accept"
+
+
+@pytest.mark.parametrize(("who", "headers"), REFUSED, ids=[who for who, _ in REFUSED])
+async def test_a_page_of_another_site_may_not_open_a_websocket(who: str, headers: dict[str, str]) -> None:
+    assert (await shake_hands(OriginMiddleware(foreign), headers))["status"] == 403
+
+
+async def test_an_unencrypted_page_may_not_open_a_websocket_of_the_encrypted_site() -> None:
+    app = OriginMiddleware(foreign)
+    assert (await shake_hands(app, {"origin": OURS}, scheme="wss"))["status"] == 403
+    assert (await shake_hands(app, {"origin": "https://testserver"}, scheme="wss"))["type"] == "websocket.accept"
+
+
+async def test_where_a_server_can_send_no_response_the_handshake_is_closed() -> None:
+    refused = await shake_hands(OriginMiddleware(foreign), {"origin": EVIL}, extensions={})
+    assert refused["type"] == "websocket.close"
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+async def test_allowed_origins_exempt_paths_and_cors_open_websockets_too(site: str) -> None:
+    app = OriginMiddleware(foreign, allowed_origins=[SIBLING], exempt=["/open"])
+    evil = {"sec-fetch-site": site, "origin": EVIL}
+    assert (await shake_hands(app, {**evil, "origin": SIBLING}))["type"] == "websocket.accept"
+    assert (await shake_hands(app, evil, "/open"))["type"] == "websocket.accept"
+    assert (await shake_hands(app, evil, **{"microasgi.cors_allows": True}))["type"] == "websocket.accept"
+    assert (await shake_hands(app, evil))["status"] == 403
+
+
+@pytest.mark.parametrize("allowed", [EVIL, "*"])
+async def test_origins_that_the_application_allows_may_open_websockets_and_not_send(allowed: str) -> None:
+    inside = MicroASGI(middleware=[OriginMiddleware], allowed_origins=[allowed])
+    inside.mount("/", foreign)
+    around = MicroASGI(allowed_origins=[allowed])
+    around.mount("/", foreign)
+    for app in (inside, OriginMiddleware(around)):
+        assert (await shake_hands(app, {"origin": EVIL}))["type"] == "websocket.accept"
+        assert (await post({"origin": EVIL}, app)).status == 403
+    if allowed != "*":
+        for headers in ({"origin": SIBLING}, {"sec-fetch-site": "cross-site"}):
+            assert (await shake_hands(inside, headers))["status"] == 403
+
+
+async def test_the_application_answers_a_refusal_as_it_answers_every_error() -> None:
+    app = MicroASGI(middleware=[OriginMiddleware])
+
+    @app.exception_handler(403)
+    async def refused(request: Request, error: HTTPException) -> tuple[str, int]:
+        return f"no: {error.detail}", 403
+
+    assert (await post({"origin": EVIL}, app)).body == b"no: a page of another site may not send this request"
 
 
 @pytest.mark.parametrize(
