@@ -14,7 +14,7 @@ from microasgi.endpoints import as_response
 from microasgi.exceptions import ConfigurationError
 from microasgi.middleware.refusal import refuse
 from microasgi.middleware.requires import requires
-from microasgi.middleware.users import AuthCredentials, BaseUser, SimpleUser, UnauthenticatedUser
+from microasgi.middleware.users import AnyUser, AuthCredentials, BaseUser, SimpleUser, UnauthenticatedUser
 from microasgi.types import ASGIApp, Receive, Scope, Send
 
 __all__ = [
@@ -36,7 +36,7 @@ class AuthenticationError(Exception):
 class AuthenticationBackend:
     """Finds out who asks. Subclasses have `authenticate`."""
 
-    async def authenticate(self, conn: HTTPConnection[Any]) -> tuple[AuthCredentials, BaseUser] | None:
+    async def authenticate(self, conn: HTTPConnection[Any]) -> tuple[AuthCredentials, AnyUser] | None:
         """Return rights and user, or None for nobody in particular; AuthenticationError refuses the request."""
         raise NotImplementedError(f"{type(self).__name__} has to define `async def authenticate(self, conn)`")
 

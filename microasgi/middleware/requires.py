@@ -74,9 +74,10 @@ def _with_next(connection: HTTPConnection[Any], redirect: str) -> str:
     return f"{target}?next={quote(path, safe='/')}"
 
 
-def _around(function: Any, refusal: Refusal) -> Any:
+def _around(given: Any, refusal: Refusal) -> Any:
+    function = _called(given)
     find = _finder(function)
-    if inspect.iscoroutinefunction(inspect.unwrap(function)):
+    if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(inspect.unwrap(function)):
 
         @functools.wraps(function)
         async def guarded(*args: Any, **kwargs: Any) -> Any:
@@ -89,6 +90,12 @@ def _around(function: Any, refusal: Refusal) -> Any:
         return refusal(find(args, kwargs)) or function(*args, **kwargs)
 
     return guarded_at_once
+
+
+def _called(given: Any) -> Any:
+    """Return the method that an object is called by. What wraps something tells of itself by that, and is kept."""
+    call = getattr(given, "__call__", None)  # noqa: B004 - the method itself is wanted
+    return call if inspect.ismethod(call) and not hasattr(given, "__wrapped__") else given
 
 
 def _around_class(endpoint: Any, refusal: Refusal) -> Any:

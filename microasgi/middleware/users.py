@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Protocol
 
-__all__ = ["AuthCredentials", "BaseUser", "SimpleUser", "UnauthenticatedUser"]
+__all__ = ["AnyUser", "AuthCredentials", "BaseUser", "SimpleUser", "UnauthenticatedUser"]
 
 
 class AuthCredentials:
@@ -16,8 +17,17 @@ class AuthCredentials:
         self.scopes = [] if scopes is None else list(scopes)
 
 
+class AnyUser(Protocol):
+    """What is asked of a user: any class that has this, a dataclass say, will do."""
+
+    @property
+    def is_authenticated(self) -> bool:
+        """Whether it is known who this is."""
+        ...
+
+
 class BaseUser:
-    """What every kind of user tells."""
+    """What the users here tell; a class of your own need not be one."""
 
     @property
     def is_authenticated(self) -> bool:

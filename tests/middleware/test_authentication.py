@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from base64 import b64decode
 from collections.abc import AsyncIterator, Iterator
@@ -210,6 +211,53 @@ async def test_a_handler_answers_those_only_who_have_all_scopes(handler: Any) ->
     for headers in ({}, ADA):
         response = await get(app, "/secret", **headers)
         assert (response.status, response.body) == (403, b"Forbidden")
+
+
+class AsyncObject:
+    async def __call__(self, request: Request) -> str:
+        return "object"
+
+
+class SyncObject:
+    def __call__(self, request: Request) -> str:
+        return "object"
+
+
+class StreamingObject:
+    async def __call__(self, request: Request) -> AsyncIterator[str]:
+        yield "obj"
+        yield "ect"
+
+
+class Wrapping:
+    """A decorator that is an object, as some libraries have them."""
+
+    def __init__(self, function: Any) -> None:
+        functools.update_wrapper(self, function)
+        self.function = function
+
+    def __call__(self, *args: Any) -> Any:
+        return self.function(*args)
+
+
+@functools.wraps(a_sync)
+async def an_async_around_a_sync(request: Request) -> str:
+    return a_sync(request)
+
+
+OBJECTS = [
+    *((AsyncObject(), b"object"), (SyncObject(), b"object"), (StreamingObject(), b"object")),
+    *((Wrapping(an_async), b"async"), (an_async_around_a_sync, b"sync")),
+    (functools.partial(an_async), b"async"),
+]
+
+
+@pytest.mark.parametrize(("handler", "body"), OBJECTS, ids=[type(handler).__name__ for handler, _ in OBJECTS])
+async def test_objects_and_what_is_wrapped_can_be_guarded(handler: Any, body: bytes) -> None:
+    app = site()
+    app.add_route("/secret", requires("admin")(handler), name="secret")
+    assert (await get(app, "/secret", **BOSS)).body == body
+    assert (await get(app, "/secret", **ADA)).status == 403
 
 
 @pytest.mark.parametrize("handler", HANDLERS, ids=lambda handler: handler.__name__)
