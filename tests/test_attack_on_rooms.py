@@ -24,7 +24,7 @@ from microasgi.middleware import (
 from microasgi.templates import Jinja2Templates
 from microasgi.testing import Exchange, request, websocket_scope
 from microasgi.types import Message, Receive, Scope, Send
-from tests.test_promises import EVERY_MIDDLEWARE, KEY
+from tests.test_promises import EVERY_MIDDLEWARE, KEY, each_middleware
 
 pytestmark = pytest.mark.anyio
 
@@ -34,14 +34,7 @@ MiB = 1024 * 1024
 # Nothing is shared between requests
 
 
-def changed(kind: Any) -> list[pytest.MarkDecorator]:
-    reason = "its cookie is put into the message of the application, which may be a constant: the next client gets it"
-    return [pytest.mark.xfail(reason=reason)] if kind in {SessionMiddleware, CSRFMiddleware} else []
-
-
-@pytest.mark.parametrize(
-    "kind", [pytest.param(kind, marks=changed(kind), id=kind.__name__) for kind in EVERY_MIDDLEWARE]
-)
+@each_middleware
 async def test_a_constant_message_of_an_application_is_changed_by_no_middleware(kind: Any) -> None:
     start: Message = {"type": "http.response.start", "status": 200, "headers": [(b"vary", b"x"), (b"x-a", b"1")]}
     before = deepcopy(start)
@@ -103,7 +96,6 @@ async def test_a_form_with_a_token_is_read_under_the_applications_limit() -> Non
 # Work that a client can ask for
 
 
-@pytest.mark.xfail(reason="all who ask for a name with a hash at once have the file hashed, each in a worker thread")
 async def test_a_file_is_hashed_once_however_many_ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "large.bin").write_bytes(bytes(20 * MiB))
     hashed: list[object] = []
@@ -119,7 +111,6 @@ async def test_a_file_is_hashed_once_however_many_ask(tmp_path: Path, monkeypatc
 # Rooms that know of each other by the scope
 
 
-@pytest.mark.xfail(reason="CSRFMiddleware does not set scope['microasgi.csrf_field'], which csrf_input looks for")
 async def test_the_field_of_a_form_has_the_name_that_the_middleware_looks_for(tmp_path: Path) -> None:
     (tmp_path / "form.html").write_text("{{ csrf_input() }}")
     templates = Jinja2Templates(tmp_path)
@@ -132,7 +123,6 @@ async def test_the_field_of_a_form_has_the_name_that_the_middleware_looks_for(tm
     assert b'name="proof"' in (await request(app, "GET", "/")).body
 
 
-@pytest.mark.xfail(reason="OriginMiddleware lets handshakes pass; the core checks those to its own handlers alone")
 async def test_a_handshake_from_another_site_does_not_reach_a_mounted_application_with_the_session() -> None:
     users: list[Any] = []
 
@@ -158,8 +148,6 @@ class Anyone(AuthenticationBackend):
         return AuthCredentials(["authenticated"]), SimpleUser("Ada")
 
 
-@pytest.mark.xfail(reason="an object with an async __call__ is taken for a blocking function: 500")
-@pytest.mark.filterwarnings("ignore:coroutine:RuntimeWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 async def test_an_object_with_an_async_call_can_be_guarded() -> None:
     class Home:
         async def __call__(self, request: Request) -> str:
