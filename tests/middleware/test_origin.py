@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from microasgi import HTTPException, MicroASGI, Mount, Request
+from microasgi import HTTPException, MicroASGI, Middleware, Mount, Request, WebSocket
 from microasgi.exceptions import ConfigurationError
 from microasgi.middleware import CORSMiddleware, OriginMiddleware
 from microasgi.responses import Response
@@ -200,6 +200,18 @@ async def test_origins_that_the_application_allows_may_open_websockets_and_not_s
     if allowed != "*":
         for headers in ({"origin": SIBLING}, {"sec-fetch-site": "cross-site"}):
             assert (await shake_hands(inside, headers))["status"] == 403
+
+
+async def test_a_route_in_exempt_decides_itself_who_may_open_it() -> None:
+    app = MicroASGI(middleware=[Middleware(OriginMiddleware, exempt=["/all", "/own"])])
+
+    @app.websocket("/all", allowed_origins=["*"])
+    @app.websocket("/own")
+    async def talk(websocket: WebSocket) -> None:
+        await websocket.accept()
+
+    assert (await shake_hands(app, {"origin": EVIL}, "/all"))["type"] == "websocket.accept"
+    assert (await shake_hands(app, {"origin": EVIL}, "/own"))["status"] == 403
 
 
 async def test_the_application_answers_a_refusal_as_it_answers_every_error() -> None:

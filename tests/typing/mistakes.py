@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from typing import TypedDict
 
-from microasgi import HTTPException, MicroASGI, Mount, Request, Response, Route, WebSocket
+from microasgi import HTTPConnection, HTTPException, MicroASGI, Mount, Request, Response, Route, WebSocket
+from microasgi.middleware import AuthCredentials, AuthenticationBackend
 from microasgi.testing import TestClient
 
 
@@ -28,6 +29,11 @@ async def handler(request: Request[MyState], websocket: WebSocket) -> str:
     await websocket.send_text(b"bytes")  # type: ignore[arg-type]
     await websocket.send_json({}, mode="yaml")  # type: ignore[arg-type]
     return await request.body()  # type: ignore[return-value]
+
+
+class NoUsers(AuthenticationBackend):
+    async def authenticate(self, conn: HTTPConnection) -> tuple[AuthCredentials, str]:  # type: ignore[override]
+        return AuthCredentials(), "Ada"
 
 
 MicroASGI(max_body_size="16 MiB")  # type: ignore[arg-type]
