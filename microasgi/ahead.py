@@ -60,5 +60,9 @@ class Ahead:
             raise self.error
 
     async def stop(self) -> None:
-        """End the task: nobody wants a message any more."""
+        """End the task and let it leave `receive`: nobody wants a message any more."""
         self._scope.cancel()
+        for _ in range(_TURNS):
+            if not self.runs:
+                break
+            await anyio.sleep(0)  # noqa: ASYNC115

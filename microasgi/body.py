@@ -17,20 +17,21 @@ from microasgi.intake import PATIENCE, Intake
 from microasgi.spool import Spool
 from microasgi.types import Message, Receive, Scope
 
-__all__ = ["Body", "Chunks", "Replay", "shared_body"]
+__all__ = ["BODIES", "Body", "Chunks", "Replay", "shared_body"]
 
-_KEY: Final = "microasgi.body"
+BODIES: Final = "microasgi.body"
+"""Where a scope keeps its bodies."""
 _IN_MEMORY: Final = 1024 * 1024
 
 
 def shared_body(scope: Scope, receive: Receive) -> Body:
     """Return the body that this `receive` gives: one for all who read it, a middleware and the handler say."""
-    known: tuple[Body, ...] = scope.get(_KEY, ())
+    known: tuple[Body, ...] = scope.get(BODIES, ())
     for body in known:
         if body.source() == receive:
             return body
     body = Body(receive)
-    scope[_KEY] = (*known, body)
+    scope[BODIES] = (*known, body)
     return body
 
 
@@ -107,10 +108,16 @@ class Body(Intake):
 
     async def pass_on(self) -> Message:
         """Take the next message for an application behind this one. A short body is kept, to be read here too."""
-        message = await self.take()
+        if not self._lost:
+            self._lost, self._kept = "an application behind this one receives it", []
+        torn = self._torn
+        try:
+            message = await self.take()
+        except BaseException:
+            # Whether that has cost it a part is between it and the server, as if it stood there alone.
+            self._torn, self._kept = torn, None
+            raise
         if message["type"] == "http.request":
-            if not self._lost:
-                self._lost, self._kept = "an application behind this one receives it", []
             chunk = self._account(message)
             if self._kept is not None:
                 self._keep(self._kept, chunk)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 
+from microasgi.body import BODIES
 from microasgi.endpoints import as_response, from_middleware
 from microasgi.errors import Errors, report
 from microasgi.exceptions import ClientDisconnect
@@ -63,7 +64,7 @@ class Entrance:
             if response is None:
                 await send({"type": "http.response.start", "status": 200, "headers": [length, content_type]})
             elif response.sends_itself:
-                return await response(scope, request.until_disconnect, send)
+                return await response(scope, request.watch, send)
             else:  # what Response.__call__ does, without its coroutine
                 body, headers = response.body, [*response.raw_headers]
                 await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
@@ -119,8 +120,12 @@ class Entrance:
         except Exception as error:
             if started:
                 raise
-            response = await self.errors.respond(Request(scope, receive, send), error)
-            await response(scope, receive, send)
+            request: Request[Any] = Request(scope, receive, send)
+            response = await self.errors.respond(request, error)
+            await response(scope, request.watch, send)
+        finally:
+            for body in scope.get(BODIES, ()):  # a middleware may have made requests of its own
+                await body.stop()
         return None
 
 

@@ -58,7 +58,7 @@ class Intake:
         return self._take() if waits else self._fetch()
 
     async def _take(self) -> Message:
-        while self._receiving and not self._aside:
+        while self._receiving and not self._aside and not self._torn:
             await self.change()
         if self._aside:
             message = self._aside.popleft()
@@ -91,6 +91,17 @@ class Intake:
             ahead = self._look_ahead()
             ahead.check()
             await (self.change() if ahead.runs else self._wait_for_reader())
+        return {"type": "http.disconnect"}
+
+    async def watch(self) -> Message:
+        """Wait for the disconnect as `until_disconnect` does, but without a task: cancelled, it ends the request."""
+        while not self.disconnected:
+            if self._receiving:
+                await self.change()
+            elif self._held > _HELD:
+                await self._wait_for_reader()
+            else:
+                self._put_aside(await self._fetch())
         return {"type": "http.disconnect"}
 
     async def stop(self) -> None:
@@ -153,7 +164,7 @@ class Intake:
             self.notify()
 
     def _put_aside(self, message: Message) -> None:
-        if self.disconnected or self.given_up:
+        if self.disconnected or self.given_up or self._torn:
             return
         self._aside = self._aside or deque()
         self._aside.append(message)

@@ -152,12 +152,16 @@ class Registry:
             raise ConfigurationError(f"{whereabouts()}: a prefix begins with a slash, write {'/' + prefix!r}")
         own = [*as_middleware(middleware or ()), *router._stack]
         stack = [SharedMiddleware(one.cls, *one.args, **one.kwargs) for one in own]
+        copies: dict[Middleware, Middleware] = {}  # what a router in the router shares, it shares anew here
         for route in router._routes:
             if isinstance(route, Host):
                 raise ConfigurationError(
                     f"{route.where}: {route!r} cannot be included, add it to the application itself"
                 )
-            self._add(route.under(prefix, stack, router.max_body_size))
+            new = route.under(prefix, router.max_body_size)
+            inner = [copies.setdefault(one, one.again()) for one in new.middleware]
+            new.middleware = [*stack, *inner]
+            self._add(new)
 
     def url_path_for(self, name: str, /, **path_params: Any) -> URLPath:
         """Return the path of the route with this name and exactly these parameters; NoMatchFound if there is none.

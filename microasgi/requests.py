@@ -151,6 +151,10 @@ class Request(HTTPConnection[StateT]):
         """Tell whether the client has left, without waiting for it and without touching the body."""
         return self._lookout().is_disconnected()
 
+    def watch(self) -> Coroutine[Any, Any, Message]:
+        """Wait for the disconnect while the response is sent: what `receive` is to a response that looks out itself."""
+        return self._intake().watch()
+
     def until_disconnect(self) -> Coroutine[Any, Any, Message]:
         """Wait until the client has left and return that message; chunks of the body are kept for their reader.
 

@@ -92,12 +92,11 @@ class Route(BaseRoute):
     def _call_app(self, connection: Any) -> Awaitable[Any]:
         return _promise(cast(ASGIApp, self.app), connection, connection.scope)
 
-    def under(self, prefix: str, middleware: Sequence[Middleware], max_body_size: int | None) -> Route:
-        """Return the same route below a prefix, with middleware around it, and this limit if it has none."""
+    def under(self, prefix: str, max_body_size: int | None) -> Route:
+        """Return the same route below a prefix, with this limit if it has none."""
         route = object.__new__(type(self))
         route.__dict__.update(self.__dict__)
         route.template = Template(prefix + self.path)
-        route.middleware = [*middleware, *self.middleware]
         route.max_body_size = max_body_size if self.max_body_size is None else self.max_body_size
         return route
 
@@ -204,11 +203,11 @@ class Mount(BaseRoute):
         """Run the application for a scope of this mount."""
         await self.app(self.child_scope(scope), receive, send)
 
-    def under(self, prefix: str, middleware: Sequence[Middleware], max_body_size: int | None) -> Mount:
-        """Return the same mount below a prefix, with middleware around it, and this limit if it has none."""
+    def under(self, prefix: str, max_body_size: int | None) -> Mount:
+        """Return the same mount below a prefix, with this limit if it has none."""
         limit = max_body_size if self.max_body_size is None else self.max_body_size
         mount = Mount(prefix + self.path, self.app, name=self.name, max_body_size=limit)
-        mount.middleware = [*middleware, *self.middleware]
+        mount.middleware = self.middleware
         mount.where = self.where
         return mount
 

@@ -83,6 +83,7 @@ class SocketConnection(HTTPConnection[StateT]):
         try:
             await self._change("close")
             self._code, self._reason = code, reason
+            await self.stop_listening()  # granian closes nothing while somebody receives
             said = reason if reason and speaks(self.scope, (2, 3)) else ""
             await self._send_close(int(code), said)
         except WebSocketDisconnect:
@@ -186,7 +187,7 @@ class SocketConnection(HTTPConnection[StateT]):
         raise WebSocketDisconnect(code, reason)
 
     async def stop_listening(self) -> None:
-        """End what still receives for the handler, which has returned."""
+        """End what still receives for the handler: nobody wants a message any more."""
         if self._ahead is not None:
             await self._ahead.stop()
 

@@ -48,6 +48,10 @@ class Middleware:
         """Return the middleware around `app`, which answers for this route (None: for all)."""
         return self.cls(app, *self.args, **self.kwargs)
 
+    def again(self) -> Middleware:
+        """Return what stands for this where the routes that it is around are taken over."""
+        return self
+
     @property
     def is_function(self) -> bool:
         """Tell whether this is a function middleware: an async callable of (request, call_next)."""
@@ -77,6 +81,10 @@ class SharedMiddleware(Middleware):
         super().__init__(cls, *args, **kwargs)
         self._instance: Any = None
         self._inside: dict[object, ASGIApp] = {}
+
+    def again(self) -> Middleware:
+        """Return one with an instance of its own."""
+        return SharedMiddleware(self.cls, *self.args, **self.kwargs)
 
     def make(self, app: ASGIApp, route: object) -> Any:
         """Return the one instance; for requests of this route, `app` stands inside."""

@@ -78,6 +78,8 @@ class StrictServer:
 
     async def send(self, message: Message) -> None:
         await anyio.lowlevel.checkpoint()
+        if message["type"] == "websocket.close":
+            assert not self.receiving, "granian would wait for the end of receive()"
         if self.send_fails_after is not None and len(self.sent) >= self.send_fails_after:
             raise ConnectionResetError("the peer has left")
         self.sent.append(message)

@@ -19,6 +19,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask as StarletteTask
 from starlette.requests import Request as StarletteRequest
+from starlette.responses import Response as StarletteResponse
 from starlette.responses import StreamingResponse as StarletteStream
 from starlette.routing import Route as StarletteRoute
 
@@ -48,6 +49,7 @@ from microasgi.endpoints import describe
 from microasgi.errors import answer_error
 from microasgi.testing import Exchange, Faults, http_scope, lifespan_scope, request, websocket_scope
 from microasgi.types import ASGIApp, Message, Receive, Scope, Send
+from tests.strict_server import StrictServer
 
 pytestmark = pytest.mark.anyio
 Next = Callable[[Request], Awaitable[Response]]
@@ -738,6 +740,45 @@ async def test_middleware_around_a_mount_sees_the_route_inside_of_it() -> None:
     await request(app, path="/out/in/p/1")
     await talk(app, path="/out/in/s")
     assert [name for name in seen if name] == ["page", "socket"]
+
+
+@pytest.mark.parametrize("stack", [[], [tagging("a")], [ClassTag]])
+async def test_a_mounted_starlette_application_may_ask_for_the_client_before_its_body_comes(stack: list[Any]) -> None:
+    async def upload(request: StarletteRequest) -> StarletteResponse:
+        await request.is_disconnected()
+        return StarletteResponse(await request.body())
+
+    inner = Starlette(routes=[StarletteRoute("/x", upload, methods=["POST"])])
+    app = MicroASGI(routes=[Mount("/m", inner)], middleware=stack)
+    async with Exchange(app, http_scope("POST", "/m/x")) as exchange:
+        await anyio.sleep(0.01)
+        await exchange.send_input({"type": "http.request", "body": b"a", "more_body": True})
+        await exchange.send_input({"type": "http.request", "body": b"b", "more_body": False})
+        assert (await exchange.receive_output())["status"] == 200
+        assert (await exchange.receive_output())["body"] == b"ab"
+
+
+async def test_a_request_of_an_asgi_middleware_stops_looking_out_with_the_answer() -> None:
+    class Asks:
+        def __init__(self, app: ASGIApp) -> None:
+            self.app = app
+
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] == "http":
+                await Request(scope, receive, send).is_disconnected()
+                assert server.receiving
+                raise ZeroDivisionError
+            await self.app(scope, receive, send)
+
+    async def handler(request: Request, error: Exception) -> AsyncIterator[str]:
+        await anyio.sleep(0.01)
+        yield "streamed"
+
+    server = StrictServer()
+    app = MicroASGI(middleware=[Asks], exception_handlers={ZeroDivisionError: handler})
+    await app(http_scope("POST", "/", asgi={"version": "3.0", "spec_version": "2.3"}), server.receive, server.send)
+    assert server.body == b"streamed"
+    assert not server.receiving
 
 
 async def test_a_middleware_may_rewrite_a_foreign_body() -> None:

@@ -380,6 +380,51 @@ async def test_a_reader_that_was_cancelled_gets_no_body_with_a_hole() -> None:
         await anext(stream)
 
 
+async def test_a_hole_is_not_hidden_by_what_comes_after_it() -> None:
+    body, server = body_of(chunk(b"1"))
+    stream = Chunks(body, ENOUGH, 30.0)
+    assert await anext(stream) == b"1"
+    with anyio.move_on_after(0.01):
+        await anext(stream)
+    server.push(chunk(b"2"), chunk(b"3"), chunk(b"4", False))
+    assert not await body.is_disconnected()
+    with pytest.raises(RuntimeError, match="that part may be gone"):
+        await anext(stream)
+    await body.stop()
+
+
+async def test_watching_keeps_the_body_for_its_reader() -> None:
+    body, server = body_of(chunk(b"a"))
+    async with anyio.create_task_group() as group:
+        group.start_soon(body.watch)
+        await anyio.sleep(0.01)
+        stream = Chunks(body, ENOUGH, 30.0)
+        assert await anext(stream) == b"a"
+        group.start_soon(body.watch)
+        await anyio.sleep(0.01)
+        server.push(chunk(b"b", False))
+        assert await anext(stream) == b"b"
+        server.push(http_disconnect)
+    assert await body.watch() == http_disconnect
+
+
+async def test_watching_gives_up_a_body_that_nobody_begins_to_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(microasgi.intake, "PATIENCE", 0.01)
+    body, _ = body_of(*[chunk(b"x" * MIB) for _ in range(5)], http_disconnect)
+    assert await body.watch() == http_disconnect
+
+
+async def test_an_application_behind_may_cancel_its_own_receive() -> None:
+    body, server = body_of()
+    replay = Replay(body)
+    with anyio.move_on_after(0.01):
+        await replay()
+    server.push(chunk(b"lost where a cancelled receive loses"), chunk(b"b", False))
+    assert await replay() == chunk(b"b", False)
+    with pytest.raises(RuntimeError, match="an application behind this one receives it"):
+        await read(body)
+
+
 async def test_looking_out_ends_when_it_is_stopped() -> None:
     body, server = body_of()
     await body.stop()

@@ -444,6 +444,29 @@ async def test_the_middleware_of_an_included_router_is_one_for_all_its_routes() 
     assert (await request(app, path="/out/in/a")).body == b"/out/in/a 4"
 
 
+async def test_two_applications_share_no_middleware_of_a_router_that_both_include() -> None:
+    made: list[Any] = []
+
+    class Counted:
+        def __init__(self, app: ASGIApp) -> None:
+            self.app = app
+            made.append(self)
+
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            await self.app(scope, receive, send)
+
+    async def tell(request: Request) -> str:
+        return "told"
+
+    inner, outer = Router([Route("/a", tell), Route("/b", tell)], middleware=[Middleware(Counted)]), Router()
+    outer.include(inner)
+    for _ in range(2):
+        app = MicroASGI()
+        app.include(outer)
+        assert (await request(app, path="/a")).body == b"told"
+    assert len(made) == 2
+
+
 async def test_a_router_can_be_included_twice() -> None:
     router = Router([Route("/a", name_route)])
     app = MicroASGI()

@@ -760,6 +760,26 @@ async def test_what_the_server_raises_at_a_look_reaches_the_handler() -> None:
 
 
 @pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("how", ["return", "close", "raise"])
+async def test_a_socket_closes_while_a_look_goes_on(how: str) -> None:
+    async def handler(websocket: WebSocket[Any]) -> None:
+        await websocket.accept()
+        for _ in range(5):
+            await websocket.send_text("x")
+        assert server.receiving
+        if how == "close":
+            await websocket.close(4001)
+            with pytest.raises(WebSocketDisconnect, match="4001"):
+                await websocket.receive_text()
+        if how == "raise":
+            raise ValueError
+
+    server = StrictServer(CONNECT)
+    await socket_app(handler, Errors(), None)(websocket_scope(headers=[]), server.receive, server.send)
+    assert server.sent[-1]["code"] == {"return": 1000, "close": 4001, "raise": 1011}[how]
+
+
+@pytest.mark.usefixtures("impatient")
 async def test_no_look_goes_on_when_the_handler_has_returned() -> None:
     server = StrictServer(CONNECT)
 
