@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple, cast
 
+from microasgi.connection import HTTPConnection
 from microasgi.exceptions import NoMatchFound
-from microasgi.requests import Request
 from microasgi.templates.jinja import hidden_input
 from microasgi.types import Scope
 from microasgi.urls import quote_path
@@ -20,21 +20,21 @@ _DEEPEST: Final = 5  # mounts within mounts: an application may be mounted in it
 _FIELD: Final = "csrf_token"
 
 
-def begin_context(request: Request[Any]) -> dict[str, Any]:
+def begin_context(request: HTTPConnection[Any]) -> dict[str, Any]:
     """Return what stands in every template's context; TypeError for arguments in the order of old."""
     if isinstance(cast(object, request), str):
         raise TypeError(f"the request comes before the name: write TemplateResponse(request, {request!r}, ...)")
     return {"request": request, "csp_nonce": request.scope.get("microasgi.csp_nonce", "")}
 
 
-def _request_of(context: Mapping[str, Any], function: str) -> Request[Any]:
+def _request_of(context: Mapping[str, Any], function: str) -> HTTPConnection[Any]:
     request = context.get("request")
     if request is None:
         raise RuntimeError(
             f"{function} needs the request: render with TemplateResponse, and import macros `with context`, "
             'as in {% import "macros.html" as macros with context %}'
         )
-    return cast("Request[Any]", request)
+    return cast("HTTPConnection[Any]", request)
 
 
 def url_for(context: Mapping[str, Any], name: str, /, **path_params: Any) -> str:

@@ -86,7 +86,7 @@ def check_environment(env: Any) -> None:
 
     if not isinstance(env, jinja2.Environment):
         raise ConfigurationError(f"env= takes a jinja2.Environment, not {env!r}")
-    if env.autoescape is False:
+    if not env.autoescape:
         raise ConfigurationError(
             "this environment escapes nothing, so that what users write becomes HTML: make it with "
             'jinja2.Environment(autoescape=True, ...); a function, as in autoescape=lambda name: name != "mail.txt", '
@@ -266,7 +266,19 @@ def _prelude_of(template: Template) -> tuple[Template, str | None]:
     parents = [node.template for node in tree.body if type(node).__name__ == "Extends"]
     # A parent that is known only at run time is left out: its blocks cannot be found, the template's own can.
     parent = next((str(node.value) for node in parents if type(node).__name__ == "Const"), None)
-    tree.body = [node for node in tree.body if type(node).__name__ in _SETTING]
+    tree.body = _setting(tree.body)
     code = env.compile(tree, template.name, template.filename)
     made = _preludes[template] = (env.template_class.from_code(env, code, template.globals), parent)
     return made
+
+
+def _setting(nodes: list[Any]) -> list[Any]:
+    """Return what of these statements sets something, also within an `if`."""
+    kept: list[Any] = []
+    for node in nodes:
+        kind = type(node).__name__
+        if kind == "If":
+            node.body, node.elif_, node.else_ = map(_setting, (node.body, node.elif_, node.else_))
+        if kind in _SETTING or (kind == "If" and (node.body or node.elif_ or node.else_)):
+            kept.append(node)
+    return kept

@@ -12,8 +12,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from typing import Any, TypeAlias, cast
 
 from microasgi.concurrency import run_in_threadpool
+from microasgi.connection import HTTPConnection
 from microasgi.exceptions import ConfigurationError
-from microasgi.requests import Request
 from microasgi.responses import HTMLResponse
 from microasgi.routes import whereabouts
 from microasgi.streaming import StreamingResponse
@@ -113,7 +113,7 @@ class Jinja2Templates:
 
     def TemplateResponse(
         self,
-        request: Request[Any],
+        request: HTTPConnection[Any],
         name: str,
         context: Mapping[str, Any] | None = None,
         status_code: int = 200,
@@ -134,14 +134,14 @@ class Jinja2Templates:
             )
         values = begin_context(request)
         for processor in self.context_processors:
-            values.update(_mapping(processor, processor(request)))
+            values.update(_mapping(processor, processor(cast("Any", request))))
         values.update(context or {})
         template, text = self._render(name, block, values)
         return _response(request, template, values, text, status_code, headers, media_type, background)
 
     async def respond(
         self,
-        request: Request[Any],
+        request: HTTPConnection[Any],
         name: str,
         context: Mapping[str, Any] | None = None,
         status_code: int = 200,
@@ -166,7 +166,7 @@ class Jinja2Templates:
 
     async def stream(
         self,
-        request: Request[Any],
+        request: HTTPConnection[Any],
         name: str,
         context: Mapping[str, Any] | None = None,
         status_code: int = 200,
@@ -176,8 +176,14 @@ class Jinja2Templates:
     ) -> StreamingResponse:
         """Send a template while it is rendered, in chunks of 16 KiB or more; without a length.
 
-        For pages of megabytes. An error in the first chunk is answered, a later one ends the connection.
+        For pages of megabytes. An error in the first chunk is answered, a later one ends the connection. ValueError
+        for a block: `respond` renders those.
         """
+        if "#" in name:
+            raise ValueError(
+                f"a stream is a whole page, and {name!r} asks for a block: write "
+                f"`return await templates.respond(request, {name!r}, ...)`"
+            )
         values = await self._gather(request, context)
         chunks: Iterator[str] | AsyncIterator[str]
         if self.env.is_async:
@@ -189,10 +195,10 @@ class Jinja2Templates:
             chunks = _after(await run_in_threadpool(next, pieces, ""), pieces)
         return StreamingResponse(chunks, status_code, headers, media_type or "text/html", background)
 
-    async def _gather(self, request: Request[Any], context: Mapping[str, Any] | None) -> dict[str, Any]:
+    async def _gather(self, request: HTTPConnection[Any], context: Mapping[str, Any] | None) -> dict[str, Any]:
         values = begin_context(request)
         for processor in self.context_processors:
-            result = processor(request)
+            result = processor(cast("Any", request))
             values.update(_mapping(processor, await result if inspect.isawaitable(result) else result))
         values.update(context or {})
         return values
@@ -204,7 +210,7 @@ class Jinja2Templates:
 
 
 def _response(
-    request: Request[Any],
+    request: HTTPConnection[Any],
     template: Template,
     values: dict[str, Any],
     text: str,

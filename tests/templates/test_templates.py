@@ -15,11 +15,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microasgi import ConfigurationError, MicroASGI, Mount, NoMatchFound, Request, Response, Route, Router
+from microasgi import (
+    ConfigurationError,
+    HTTPConnection,
+    HTTPException,
+    MicroASGI,
+    Mount,
+    NoMatchFound,
+    Request,
+    Response,
+    Route,
+    Router,
+    WebSocket,
+    WebSocketRoute,
+)
 from microasgi.exceptions import MissingPackage
 from microasgi.files import StaticFiles
 from microasgi.templates import Jinja2Templates
-from microasgi.testing import RawResponse, TestClient, http_scope, request
+from microasgi.testing import RawResponse, TestClient, WebSocketDenialResponse, http_scope, request
 
 pytestmark = pytest.mark.anyio
 ATTACK = "<script>alert(1)</script>"
@@ -114,6 +127,20 @@ def test_a_test_client_sees_template_and_context(templates: Jinja2Templates) -> 
     assert (response.text, response.template.name, response.context["name"]) == ("Ada", "name.html", "Ada")
 
 
+def test_an_exception_handler_answers_a_handshake_with_a_page(templates: Jinja2Templates) -> None:
+    async def chat(websocket: WebSocket) -> None:
+        raise HTTPException(404, "no such room")
+
+    async def problem(connection: HTTPConnection, error: Exception) -> Response:
+        return await templates.respond(connection, "name.html", {"name": "nowhere"}, 404)
+
+    app = MicroASGI(routes=[WebSocketRoute("/", chat)], exception_handlers={HTTPException: problem})
+    with pytest.raises(WebSocketDenialResponse) as refusal:
+        with TestClient(app).websocket_connect("/"):
+            pass
+    assert (refusal.value.status_code, refusal.value.text) == (404, "nowhere")
+
+
 async def test_a_page_can_refuse_a_handshake(templates: Jinja2Templates) -> None:
     sent: list[Any] = []
 
@@ -161,9 +188,10 @@ def test_templates_are_left_unescaped_by_name(directory: Path) -> None:
     assert templates.env.from_string("{{ name }}").render(name=ATTACK) != ATTACK
 
 
-def test_an_environment_that_escapes_nothing_is_refused() -> None:
+@pytest.mark.parametrize("autoescape", [False, None, 0, "", []])
+def test_an_environment_that_escapes_nothing_is_refused(autoescape: Any) -> None:
     with pytest.raises(ConfigurationError, match="autoescape=True"):
-        Jinja2Templates(env=jinja2.Environment())
+        Jinja2Templates(env=jinja2.Environment(autoescape=autoescape))
 
 
 @given(st.text())
@@ -291,9 +319,10 @@ async def test_an_asset_without_static_files_says_what_to_mount() -> None:
         rendered(inline("{{ asset_url('x.css') }}"), "page.html")
 
 
-async def test_an_application_mounted_in_itself_is_searched_to_some_depth() -> None:
-    app = MicroASGI()
-    app.mount("/again", app)
+async def test_applications_mounted_in_each_other_are_searched_to_some_depth() -> None:
+    app, other = MicroASGI(), MicroASGI()
+    app.mount("/again", other)
+    other.mount("/again", app)
     with pytest.raises(NoMatchFound):
         inline("{{ asset_url('x.css') }}").TemplateResponse(some_request(app=app), "page.html")
 
@@ -376,6 +405,19 @@ async def test_a_block_is_rendered_alone_in_an_async_environment(directory: Path
         await templates.respond(some_request(), "broken_block.html#main")
 
 
+CHOOSING = """{% if name %}before{% set who = name %}{% block inner %}{{ 1 // 0 }}{% endblock %}{% elif other %}
+{% macro greet() %}hello {{ other }}{% endmacro %}{% set who = greet() %}{% else %}{% set who = "nobody" %}{% endif %}
+{% if name %}{{ 1 // 0 }}{% endif %}{% block main %}for {{ who }}{% endblock %}"""
+
+
+@pytest.mark.parametrize(
+    ("context", "text"), [({"name": "Ada"}, "for Ada"), ({"other": "Eve"}, "for hello Eve"), ({}, "for nobody")]
+)
+def test_a_block_has_what_is_set_on_a_condition_outside_of_it(context: dict[str, Any], text: str) -> None:
+    templates = Jinja2Templates(env=jinja2.Environment(loader=jinja2.DictLoader({"p.html": CHOOSING}), autoescape=True))
+    assert rendered(templates, "p.html", context, block="main") == text
+
+
 def test_a_block_escapes_too(templates: Jinja2Templates) -> None:
     assert rendered(templates, "page.html#row", {"name": ATTACK}) == "<i>&lt;script&gt;alert(1)&lt;/script&gt;</i>"
 
@@ -441,6 +483,11 @@ async def test_an_error_at_the_head_of_a_stream_is_answered(directory: Path, ena
         await templates.stream(some_request(), "broken.html")
     with pytest.raises(jinja2.TemplateNotFound, match=r"did you mean 'name\.html'"):
         await templates.stream(some_request(), "including.html")
+
+
+async def test_a_block_is_not_streamed(templates: Jinja2Templates) -> None:
+    with pytest.raises(ValueError, match=r"return await templates\.respond\(request, 'page\.html#row', \.\.\.\)"):
+        await templates.stream(some_request(), "page.html#row")
 
 
 async def test_a_late_error_in_a_stream_ends_the_connection(templates: Jinja2Templates) -> None:
