@@ -6,6 +6,7 @@ The law of this file: everything that comes from elsewhere is escaped, and the p
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from html import escape
 from secrets import token_urlsafe
@@ -14,11 +15,14 @@ from typing import Any, Final
 from microasgi.debugroutes import missing_page
 from microasgi.exceptions import ClientDisconnect, HTTPException
 from microasgi.headers import find_header
+from microasgi.masks import MASK, looks_secret, mask, mask_url
 from microasgi.requests import Request
 from microasgi.responses import HTMLResponse, PlainTextResponse, Response
-from microasgi.tracebacks import Frame, Line, Problem, as_text, explain, looks_secret, short_path, show_value
+from microasgi.tracebacks import Frame, Line, Problem, as_text, explain, short_path, show_value
 
 __all__ = ["debug_page"]
+
+_is_refusal = re.compile(r"q=0(\.0*)?").fullmatch
 
 _STYLE: Final = """
 :root{color-scheme:light dark;--text:#1f2328;--dim:#656d76;--page:#f6f7f9;--card:#fff;--line:#d8dee4;--bad:#b42318;
@@ -87,19 +91,28 @@ button.addEventListener("click", async () => {
 
 def debug_page(request: Request[Any], error: Exception) -> Response | None:
     """Return the page for an error, plain text for who reads no HTML, or None where the usual answer will do."""
-    accept = find_header(request.scope["headers"], b"accept") or b""
+    wants_page = _takes_html(find_header(request.scope["headers"], b"accept") or b"")
     if isinstance(error, ClientDisconnect):
         return None
     if isinstance(error, HTTPException):
-        if error.status_code not in {404, 405} or b"text/html" not in accept:
+        if error.status_code not in {404, 405} or not wants_page:
             return None
         return _document(request, *missing_page(request.scope, error), "", error)
-    if b"text/html" not in accept:
+    if not wants_page:
         return PlainTextResponse(_bytes(as_text(error)), 500)
     problems = explain(error)
     first = problems[0]
     body = _heading(request, first) + "".join(map(_problem, problems)) + _request(request) + _copy(request, error)
     return _document(request, f"{first.kind}: {first.message:.200}", body, _SCRIPT)
+
+
+def _takes_html(accept: bytes) -> bool:
+    """Tell whether HTML is asked for by name, and not with `;q=0`, which refuses it (RFC 9110 section 12.4.2)."""
+    for part in accept.decode("latin-1").lower().split(","):
+        media, *parameters = "".join(part.split()).split(";")
+        if media == "text/html" and not any(map(_is_refusal, parameters)):
+            return True
+    return False
 
 
 def _document(
@@ -132,7 +145,7 @@ def _bytes(text: str) -> bytes:
 def _heading(request: Request[Any], problem: Problem) -> str:
     return (
         f'<header><p class="kind">{escape(problem.kind)}</p><h1>{escape(problem.message)}</h1>'
-        f"<p><b>{escape(request.method)}</b> <code>{escape(str(request.url))}</code></p></header>"
+        f"<p><b>{escape(request.method)}</b> <code>{escape(mask_url(str(request.url)))}</code></p></header>"
     )
 
 
@@ -197,8 +210,7 @@ def _values(pairs: Iterable[tuple[str, str]]) -> str:
 def _request(request: Request[Any]) -> str:
     scope = request.scope
     headers = [
-        (name.decode("latin-1"), "********" if looks_secret(name) else value.decode("latin-1"))
-        for name, value in scope["headers"]
+        (name.decode("latin-1"), MASK if looks_secret(name) else _header(value)) for name, value in scope["headers"]
     ]
     about = [
         ("route", repr(scope["route"]) if scope.get("route") else "none was found"),
@@ -208,8 +220,12 @@ def _request(request: Request[Any]) -> str:
     return f"<h2>The request</h2>{_values(about)}<h2>Its headers</h2>{_values(headers)}"
 
 
+def _header(value: bytes) -> str:
+    return mask_url(mask(value.decode("latin-1")))  # `referer`, and whatever proxies add
+
+
 def _copy(request: Request[Any], error: Exception) -> str:
-    text = escape(f"{request.method} {request.url}\n\n{as_text(error)}")
+    text = escape(f"{request.method} {mask_url(str(request.url))}\n\n{as_text(error)}")
     return (
         '<h2>As text</h2><button id="copy" hidden>Copy</button><details><summary>The traceback, as Python prints it'
         f'</summary><textarea id="text" readonly spellcheck="false">{text}</textarea></details>'

@@ -15,10 +15,12 @@ from traceback import format_exception
 from types import TracebackType
 from typing import Any, Final, NamedTuple, cast
 
-__all__ = ["Frame", "Line", "Problem", "as_text", "explain", "looks_secret", "message_of", "short_path", "show_value"]
+from microasgi.masks import MASK, looks_secret, mask
 
-MASK: Final = "********"
+__all__ = ["Frame", "Line", "Problem", "as_text", "explain", "message_of", "short_path", "show_value"]
+
 _LONGEST_VALUE: Final = 1_000
+_LONGEST_MASKED: Final = 10_000
 _LONGEST_LINE: Final = 400
 _LONGEST_MESSAGE: Final = 10_000
 _LONGEST_TEXT: Final = 200_000
@@ -31,17 +33,6 @@ _AROUND: Final = 5  # lines before the failing one, and after it
 _PACKAGE: Final = os.path.dirname(__file__)
 _STDLIB: Final = os.path.dirname(os.__file__)
 _INSTALLED: Final = re.compile(r".*[\\/](?:site|dist)-packages[\\/]", re.DOTALL)
-
-_SECRET = (
-    r"passw|passphrase|passcode|pwd|secret|token|credential|authorization|cookie|signature|private|csrf|session_?id"
-    r"|keys?(?![a-z])|(?<![a-z])(?:pass|auth|otp|dsn)(?![a-z])"
-)
-_secret_name = re.compile(_SECRET, re.IGNORECASE).search
-# A name and its value within a repr: password='…', 'token': '…', (b'cookie', b'…').
-_secret_value = re.compile(
-    rf"([\w-]{{0,40}}(?:{_SECRET})[\w-]{{0,40}}['\"]?\s?[=:,]\s?)(?:b?'[^']*'?|b?\"[^\"]*\"?)", re.IGNORECASE
-)
-_password_in_url = re.compile(r"(://[^\s/:@]{0,100}:)[^\s/@]{1,200}@")
 
 
 class Line(NamedTuple):
@@ -77,13 +68,6 @@ class Problem(NamedTuple):
     left_out: int
 
 
-def looks_secret(name: object) -> bool:
-    """Tell whether a variable, a key or a header of this name is to be masked."""
-    if isinstance(name, bytes):
-        name = name.decode("latin-1")
-    return isinstance(name, str) and _secret_name(name) is not None
-
-
 class _Values(reprlib.Repr):
     """Writes values with limits, and masks what stands under a secret name, at any depth."""
 
@@ -107,10 +91,24 @@ class _Values(reprlib.Repr):
             return f"({x[0]!r:.100}, {MASK})"
         return super().repr_tuple(x, level)
 
+    def repr_list(self, x: list[Any], level: int) -> str:
+        if len(x) == 2 and looks_secret(x[0]):
+            return f"[{x[0]!r:.100}, {MASK}]"
+        return super().repr_list(x, level)
+
+    # What is cut loses its end, never its middle, so that a value is not shown without its name.
+    def repr_str(self, x: str, level: int) -> str:
+        return _cut(repr(mask(x[:_LONGEST_MASKED])), self.maxstring)
+
     def repr_bytes(self, x: bytes | bytearray, level: int) -> str:
-        return repr(x) if len(x) <= 100 else f"{bytes(x[:100])!r}... ({len(x)} bytes)"
+        text = mask(bytes(x[:_LONGEST_MASKED]).decode("latin-1"))
+        shown = repr(type(x)(text.encode("latin-1")[:100]))
+        return shown if len(x) <= 100 else f"{shown}... ({len(x)} bytes)"
 
     repr_bytearray = repr_bytes
+
+    def repr_instance(self, x: object, level: int) -> str:
+        return _cut(mask(repr(x)[:_LONGEST_MASKED], is_repr=True), self.maxother)
 
     def repr__Environ(self, x: object, level: int) -> str:
         return "<the environment, which is not shown>"
@@ -127,8 +125,7 @@ def show_value(value: object, name: object = "") -> str:
         text = _values.repr(value)
     except BaseException as error:  # whatever a __repr__ raises, SystemExit too
         return f"<{type(value).__name__}, whose repr raised {type(error).__name__}>"
-    text = _secret_value.sub(rf"\g<1>{MASK}", _cut(text, _LONGEST_VALUE))
-    return _password_in_url.sub(rf"\g<1>{MASK}@", text)
+    return _cut(text, _LONGEST_VALUE)
 
 
 def message_of(error: BaseException) -> str:

@@ -24,12 +24,12 @@ PACKAGE = Path(__file__).parents[1] / "microasgi"
 FLOORS: list[set[str]] = [
     {"exceptions", "types"},
     {
-        *("concurrency", "convertors", "cookies", "headers", "multidict", "multipart", "serialization", "spool"),
-        *("tracebacks", "urls"),
+        *("concurrency", "convertors", "cookies", "headers", "masks", "multidict", "multipart", "serialization"),
+        *("spool", "urls"),
     },
     {
         *("ahead", "background", "connection", "forms", "iteration", "lifespan", "paths", "responses"),
-        *("socketrules", "stack"),
+        *("socketrules", "stack", "tracebacks"),
     },
     {"debugroutes", "intake", "overlap", "socketconnection", "streaming", "table"},
     {"body", "websockets"},

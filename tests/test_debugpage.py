@@ -65,12 +65,25 @@ async def test_a_browser_gets_a_page() -> None:
     assert "ValueError: too much" in answer.body.decode()
 
 
-@pytest.mark.parametrize("headers", [[], [(b"accept", b"*/*")], [(b"accept", b"application/json")]])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [],
+        *([(b"accept", accept)] for accept in (b"*/*", b"application/json", b"text/html;q=0, text/plain")),
+        *([(b"accept", accept)] for accept in (b"Text/HTML ; level=1; Q=0.00", b"x-text/html")),
+    ],
+)
 async def test_other_clients_get_the_traceback_as_text(headers: list[tuple[bytes, bytes]]) -> None:
     answer = await request(raising(ValueError("\ud800")), path="/page", headers=headers)
     assert answer.header(b"content-type") == b"text/plain; charset=utf-8"
     assert answer.body.startswith(b"Traceback (most recent call last)")
     assert answer.body.endswith(b"ValueError: \\ud800\n")
+
+
+@pytest.mark.parametrize("accept", [b"text/html", b"text/plain, Text/HTML;q=0.01", b"text/html;q=0,text/html;level=1"])
+async def test_html_that_is_asked_for_in_any_way_is_given(accept: bytes) -> None:
+    answer = await request(raising(ValueError()), path="/page", headers=[(b"accept", accept)])
+    assert answer.header(b"content-type") == b"text/html; charset=utf-8"
 
 
 @pytest.mark.parametrize("path", ["/page", "/nothing/here"])
@@ -187,6 +200,23 @@ async def test_secrets_are_masked_and_the_environment_is_not_shown(monkeypatch: 
     assert "<td>password</td><td><code>********</code>" in page
 
 
+async def test_secrets_in_urls_are_masked() -> None:
+    referer = b"http://me:s3cr3t@localhost/?a=1&token=s3cr3t&%74oken=s3cr3t&next=/x?key=s3cr3t"
+    headers = [
+        (b"referer", referer),
+        (b"x-jwt", b"s3cr3t"),
+        (b"x-said", b"password=s3cr3t"),
+        (b"x-uri", b"/?pw=s,s3cr3t"),
+    ]
+    app = raising(ValueError())
+    answer = await request(
+        app, path="/page?a=1&token=s3cr3t,s3cr3t&b=2", headers=[HTML, (b"host", b"localhost"), *headers]
+    )
+    page = answer.body.decode()
+    assert "s3cr3t" not in page
+    assert page.count("http://localhost/page?a=1&amp;token=********&amp;b=2") == 2  # at the top, and in the text
+
+
 async def test_a_path_parameter_with_a_secret_name_is_masked() -> None:
     app = MicroASGI(debug=True, routes=[Route("/{token}", raising(ValueError()).routes[0].endpoint)])  # type: ignore[attr-defined]
     assert "<td>{token}</td><td><code>********</code>" in await read(app)
@@ -249,7 +279,7 @@ def test_any_text_in_exception_path_and_header_is_escaped(message: str, path: st
     error.add_note(value)
     error.__cause__ = KeyError(value)
     headers = [HTML, (b"x-<b>", header), (b"host", header)]
-    scope = http_scope(path=f"/{path}", headers=headers, path_params={value: value})
+    scope = {**http_scope(headers=headers, path_params={value: value}), "path": f"/{path}", "query_string": header}
     for case in (error, HTTPException(404, message), HTTPException(405, message, {"allow": value})):
         request: Request = Request({**scope, "app": raising(error)})
         try:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import OrderedDict, defaultdict
+from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microasgi.tracebacks import Problem, as_text, explain, looks_secret, message_of, short_path, show_value
+from microasgi.masks import looks_secret, mask
+from microasgi.tracebacks import Problem, as_text, explain, message_of, short_path, show_value
 
 
 def raised(function: Any, *args: Any) -> BaseException:
@@ -36,6 +39,28 @@ def recurse(depth: int) -> None:
 def only(error: BaseException) -> Problem:
     (problem,) = explain(error)
     return problem
+
+
+@dataclass
+class Plain:
+    """Something with a repr that dataclasses write."""
+
+    name: Any = "Ada"
+    password: Any = ""
+    keys: Any = ""
+    said: Any = ""
+    v: Any = ""
+    w: Any = ""
+
+
+class Said:
+    """Something with any repr."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __repr__(self) -> str:
+        return self.text
 
 
 class Broken(Exception):
@@ -253,6 +278,7 @@ def test_a_path_is_shortened(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
             "cookie",
         ),
         *(b"set-cookie", b"x-api-key", "session_id", "auth", "dsn", "signature"),
+        *("pw", "db_pw", "jwt", b"x-jwt", "sid", "connect.sid", "bearer", "pin", "card-pin"),
     ],
 )
 def test_a_name_that_looks_secret_is_masked(name: Any) -> None:
@@ -260,7 +286,9 @@ def test_a_name_that_looks_secret_is_masked(name: Any) -> None:
     assert show_value("hunter2", name) == "********"
 
 
-@pytest.mark.parametrize("name", ["author", "passenger", "keyboard", "name", "", 5, None, ("key",)])
+@pytest.mark.parametrize(
+    "name", ["author", "passenger", "keyboard", "name", "side", "spin", "pinned", "pwned", "", 5, None, ("key",)]
+)
 def test_other_names_are_not(name: Any) -> None:
     assert not looks_secret(name)
 
@@ -274,6 +302,34 @@ def test_other_names_are_not(name: Any) -> None:
         ("token", "hunter2"),
         "Settings(secret_key='hunter2', debug=True)",
         "postgres://me:hunter2@db.example.org/shop",
+        Plain(password="hunter2", name="Ada"),
+        Plain(password=Plain(v="hunter2", w=["hunter2"])),
+        Plain(name="Ada", keys=["a b", 'hunter2"']),
+        SimpleNamespace(password="hunter2"),
+        MappingProxyType({"password": "hunter2"}),
+        OrderedDict(password="hunter2"),
+        defaultdict(str, {"password": "hunter2"}),
+        "password=hunter2",
+        "password=hun,hunter2;hunter2",
+        "Authorization: Bearer hunter2",
+        "Cookie: a=hunter2; b=hunter2\r\nHost: x",
+        b"user=ada&password=hunter2&x=1",
+        b"Authorization: Bearer hunter2",
+        ["password", "hunter2"],
+        {"x": Plain(said="password='it\\'s \"hunter2'")},
+        Plain(password="it's \"x hunter2"),
+        Plain(said="x=\"1\" y='2' password='a b hunter2'"),
+        {"text": "x" * 100 + " " * 100 + "password=" + "y" * 100 + "hunter2"},
+        Plain(password="y" * 290 + "hunter2"),
+        "postgres://u:hu/hunter2@h",
+        "postgres://u:p'w\"@:hunter2@h/db",
+        "http://a/,postgres://u:hunter2@h",
+        Said("<Secret password=<Inner 'hunter2'>>"),
+        Said("<Secret password=<Inner 'hunter2'> hidden"),
+        Said("S(password=5->hunter2)"),
+        Said("S(password=(hunter2"),
+        Said("S(password='hunter2"),
+        Said("Authorization: Bearer hunter2"),
         os.environ,
         {"environment": os.environ},
     ],
@@ -281,6 +337,49 @@ def test_other_names_are_not(name: Any) -> None:
 def test_a_secret_within_a_value_is_masked(value: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOMETHING", "hunter2")
     assert "hunter2" not in show_value(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (SimpleNamespace(password=123456, size=5), "namespace(password=********, size=5)"),
+        (MappingProxyType({"password": 123456, "size": 5}), "mappingproxy({'password': ********, 'size': 5})"),
+        (Said("S(password=123456, size=5)"), "S(password=********, size=5)"),
+        (Said("S(password=Secret(v='a', w=[1, 2]), size=5)"), "S(password=********, size=5)"),
+        (Said("S(\"token\": 'it\\'s', size=5)"), 'S("token": ********, size=5)'),
+        (Said("S(password=)"), "S(password=)"),
+        ("password=hunter2 size=5", "'password=******** size=5'"),
+        ('{"token": "hunter2", "size": 5}', """'{"token": ********, "size": 5}'"""),
+        ("Authorization: Bearer hunter2\nHost: x", "'Authorization: ********\\nHost: x'"),
+        ("see postgres://me:hunter2@db/shop now", "'see postgres://me:********@db/shop now'"),
+        ("http://localhost:8000/users/ada@example.org", "'http://localhost:8000/users/ada@example.org'"),
+        ("https://example.org/a:b@c", "'https://example.org/a:b@c'"),
+        (b"http://h/?token=abc", b"http://h/?token=********"),
+    ],
+)
+def test_only_the_secret_is_masked(value: Any, shown: object) -> None:
+    assert show_value(value) == (shown if isinstance(shown, str) else repr(shown))
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "password=",
+        "password='",
+        "password=(",
+        "password=\\",
+        "token: ",
+        "key",
+        "://a:",
+        "://a:b@",
+        "key=\\'",
+        "pw='\\",
+        "a",
+    ],
+)
+@pytest.mark.parametrize("is_repr", [False, True])
+def test_any_length_of_text_is_masked_in_time_that_grows_with_it(piece: str, is_repr: bool) -> None:
+    assert "hunter2" not in mask(f"{piece * 100_000} token=hunter2", is_repr=is_repr)
 
 
 def test_the_repr_of_an_object_with_a_secret_is_masked() -> None:
