@@ -226,5 +226,4 @@ def _route_place(scope: Scope) -> str:
 def _debug_page(request: Request[Any], error: Exception) -> Response | None:
     from microasgi.debugpage import debug_page  # only a mistake pays for it
 
-
     return debug_page(request, error)
