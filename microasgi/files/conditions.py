@@ -74,9 +74,12 @@ def decide(
 ) -> tuple[int, list[Span] | None]:
     """Return the status for a representation that exists, and for 206 the spans of its body.
 
-    200: all of it; 206; 304: the client has it; 412: a precondition fails; 416: no such range.
+    200: all of it; 206; 304: the client has it; 412: a precondition fails; 416: no such range. It is 200 for all other
+    methods than GET and HEAD: a precondition guards what they do, and by now they have done it.
     """
-    status = _precondition(method, conditions, current)
+    if method not in {"GET", "HEAD"}:
+        return 200, None
+    status = _precondition(conditions, current)
     if status != 200 or method != "GET":  # RFC 9110 section 14.2: GET is the only method with ranges
         return status, None
     asked = conditions.get(b"range")
@@ -88,7 +91,7 @@ def decide(
     return (206, spans) if spans else (416, None)
 
 
-def _precondition(method: str, conditions: dict[bytes, bytes], current: Validators) -> int:
+def _precondition(conditions: dict[bytes, bytes], current: Validators) -> int:
     if b"if-match" in conditions:
         if not _holds(conditions[b"if-match"], current.etag, strong=True):
             return 412
@@ -96,11 +99,10 @@ def _precondition(method: str, conditions: dict[bytes, bytes], current: Validato
         limit = parse_http_date(conditions[b"if-unmodified-since"])
         if limit is not None and current.modified > limit:
             return 412
-    is_reading = method in {"GET", "HEAD"}
     if b"if-none-match" in conditions:
         if _holds(conditions[b"if-none-match"], current.etag, strong=False):
-            return 304 if is_reading else 412
-    elif is_reading and b"if-modified-since" in conditions:
+            return 304
+    elif b"if-modified-since" in conditions:
         known = parse_http_date(conditions[b"if-modified-since"])
         if known is not None and current.modified <= known:
             return 304

@@ -1,7 +1,7 @@
 """Fingerprints: names of files with a hash of their content in them, "css/site.3f9a0c51b7de.css", made as asked for.
 
 The law of this file: a hash is made once for each state of a file, told by its time of change and its size, however
-many ask at once.
+many ask at once; and names that anyone can make up do not make this process read large files.
 """
 
 from __future__ import annotations
@@ -12,12 +12,24 @@ from hashlib import sha256
 from threading import Lock
 from typing import Final, TypeAlias
 
-__all__ = ["Identity", "fingerprint", "identity_of", "with_fingerprint", "without_fingerprint"]
+from microasgi.files.reading import OpenFile
+
+__all__ = [
+    "ON_REQUEST",
+    "Identity",
+    "fingerprint",
+    "identity_of",
+    "is_fingerprint",
+    "with_fingerprint",
+    "without_fingerprint",
+]
 
 Identity: TypeAlias = tuple[int, int, int, int, int]
 """What changes when a path leads to another file, or the file to other bytes."""
 _LENGTH: Final = 12  # hexadecimal digits: 48 bits tell the versions of one file apart
 _DIGITS: Final = frozenset("0123456789abcdef")
+ON_REQUEST: Final = 4 * 1024 * 1024
+"""A file of up to so many bytes is hashed when a request names a hash, once; a larger one is for `fingerprint`."""
 _PIECE: Final = 1024 * 1024
 _made: dict[tuple[str, Identity], str] = {}
 _MOST: Final = 10_000
@@ -42,11 +54,27 @@ def fingerprint(path: str, status: os.stat_result) -> str:
             _in_work.pop(key, None)
 
 
+def is_fingerprint(mark: str, path: str, status: os.stat_result) -> bool:
+    """Tell whether this is the hash of the file's content; False for a large file whose hash was never made here.
+
+    A large one would keep a worker thread busy for long, and all that ask with it; its hash is made for its name.
+    """
+    if status.st_size > ON_REQUEST and (path, identity_of(status)) not in _made:
+        return False
+    return fingerprint(path, status) == mark
+
+
 def _make(key: tuple[str, Identity]) -> str:
-    digest = sha256()
-    with open(key[0], "rb") as file:
-        while piece := file.read(_PIECE):
+    path, (_, size, *_) = key
+    digest, offset = sha256(), 0
+    file = OpenFile(path)
+    try:
+        # Up to its size, as it may be a log that grows for ever.
+        while offset < size and (piece := file.read(offset, min(_PIECE, size - offset))):
             digest.update(piece)
+            offset += len(piece)
+    finally:
+        file.close()
     if len(_made) >= _MOST:
         _made.clear()
     made = _made[key] = digest.hexdigest()[:_LENGTH]

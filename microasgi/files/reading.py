@@ -31,19 +31,25 @@ _FLAGS: Final = (
     | getattr(os, "O_NOCTTY", 0)
     | getattr(os, "O_NONBLOCK", 0)  # a fifo that took the file's place would block the opening
 )
+_NO_LINK: Final[int] = getattr(os, "O_NOFOLLOW", 0)
 
 
 class OpenFile:
-    """A regular file, open for reading. It is closed once, and never while a thread reads from it."""
+    """A regular file, open for reading. It is closed once, and never while a thread reads from it.
 
-    def __init__(self, path: str) -> None:
-        """Open the file; OSError if it cannot be, or is a directory, a fifo, a device."""
-        # Before opening too, for opening alone makes some devices do something.
-        _check_regular(os.stat(path), path)
-        self._descriptor = os.open(path, _FLAGS)
+    One that nobody holds any more closes itself: when a task is cancelled while a thread opens the file, the thread's
+    result reaches nobody.
+    """
+
+    def __init__(self, path: str, *, follow: bool = True) -> None:
+        """Open the file; OSError if it cannot be, is a directory, a fifo, a device, or a link not to be followed."""
         self._lock = Lock()
-        self._left = self._closed = False
+        self._left, self._closed = False, True  # nothing to be closed yet
         self._no_wait = _NO_WAIT
+        # Before opening too, for opening alone makes some devices do something.
+        _check_regular(os.stat(path, follow_symlinks=follow), path)
+        self._descriptor = os.open(path, _FLAGS if follow else _FLAGS | _NO_LINK)
+        self._closed = False
         self.status = os.fstat(self._descriptor)
         try:
             _check_regular(self.status, path)
@@ -89,6 +95,10 @@ class OpenFile:
             finally:
                 self._lock.release()
 
+    def __del__(self) -> None:
+        """Close what was forgotten."""
+        self.close()
+
 
 def _check_regular(status: os.stat_result, path: str) -> None:
     if stat.S_ISDIR(status.st_mode):
@@ -98,13 +108,14 @@ def _check_regular(status: os.stat_result, path: str) -> None:
 
 
 class Loaded(NamedTuple):
-    """A file as it was found: its size, its validators, and its bytes (a small one) or the open file."""
+    """A file as it was opened: its size, its validators, and its bytes (a small one) or the open file."""
 
     path: str
     size: int
     validators: Validators
     body: bytes | None
     file: OpenFile | None
+    status: os.stat_result
 
     def close(self) -> None:
         """Close the file, if it is open."""
@@ -112,13 +123,15 @@ class Loaded(NamedTuple):
             self.file.close()
 
 
-def load(path: str, *, read: bool = True, coding: str = "") -> Loaded:
+def load(path: str, *, read: bool = True, coding: str = "", follow: bool = True) -> Loaded:
     """Open the file and read it if it is small: one blocking call. `read=False` is for its headers only.
+
+    `follow=False` refuses a link in the file's own place, though not in that of a directory above it.
 
     The tag is strong: time of change in nanoseconds and size, as a change of the bytes moves one of the two, and both
     outlive copies of the file to other machines, unlike its inode. `coding` sets apart the packed siblings.
     """
-    file = OpenFile(path)
+    file = OpenFile(path, follow=follow)
     body: bytes | None = None
     try:
         size = file.status.st_size
@@ -132,10 +145,9 @@ def load(path: str, *, read: bool = True, coding: str = "") -> Loaded:
         file.close()
     changed = file.status.st_mtime_ns
     etag = f'"{changed:x}-{size:x}{coding and f"-{coding}"}"'.encode()
-    is_open = read and body is None
-    return Loaded(
-        os.path.abspath(path), size, Validators(etag, changed // 1_000_000_000), body, file if is_open else None
-    )
+    validators = Validators(etag, changed // 1_000_000_000)
+    still_open = file if read and body is None else None
+    return Loaded(os.path.abspath(path), size, validators, body, still_open, file.status)
 
 
 def _read_all(file: OpenFile, size: int) -> bytes:

@@ -57,7 +57,7 @@ class FileResponse(Response):
     def _foresee(self, status: os.stat_result) -> None:
         changed = status.st_mtime_ns
         etag = f'"{changed:x}-{status.st_size:x}"'.encode()
-        known = Loaded("", status.st_size, Validators(etag, changed // 1_000_000_000), None, None)
+        known = Loaded("", status.st_size, Validators(etag, changed // 1_000_000_000), None, None, status)
         given = {name for name, _ in self.raw_headers}
         foreseen = [*validator_headers(known), content_length(known.size)]
         self._foreseen = [pair for pair in foreseen if pair[0] not in given]

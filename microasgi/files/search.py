@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from microasgi.files.codings import SUFFIXES
-from microasgi.files.fingerprints import Identity, fingerprint, identity_of, without_fingerprint
+from microasgi.files.fingerprints import Identity, identity_of, is_fingerprint, without_fingerprint
 from microasgi.files.locations import Found, find
 
 __all__ = ["REDIRECT", "Choice", "Search"]
@@ -28,6 +28,9 @@ class Choice(NamedTuple):
     coding: str = ""
     varies: bool = False
     is_immutable: bool = False
+    """The name has a hash in it, of this very content."""
+    is_substitute: bool = False
+    """It is sent in place of what the name says, or may be: no policy for that name goes for it."""
     status: int = 200
     watched: tuple[tuple[str, Identity], ...] = ()
     """The files that this choice rests on, as they were; none if it is not to be remembered."""
@@ -60,7 +63,7 @@ class Search:
         if not is_slashed and names and (marked := self._choose_marked(names, wanted)):
             return marked
         page = self.first([_NOT_FOUND]) if self.html else None
-        return self._with_sibling(page, wanted)._replace(status=404, watched=()) if page else None
+        return self._with_sibling(page, wanted)._replace(status=404, is_substitute=True, watched=()) if page else None
 
     def first(self, names: Sequence[str]) -> Found | None:
         """Return the file of these names in the first directory that has it."""
@@ -74,11 +77,15 @@ class Search:
         """
         for plain, mark in without_fingerprint(names[-1]):
             found = self.first([*names[:-1], plain])
-            if found:
-                choice = self._with_sibling(found, wanted)
-                if fingerprint(found.real, found.status) == mark:
-                    return choice._replace(is_immutable=True)
-                return choice._replace(watched=())  # there are too many wrong names to remember any
+            if found is None:
+                continue
+            choice = self._with_sibling(found, wanted)
+            if not is_fingerprint(mark, found.real, found.status):
+                return choice._replace(is_substitute=True, watched=())  # too many wrong names to remember any
+            # The hash is the original's. Copies and releases give both one time, so only a newer one is surely packed
+            # from this content.
+            is_sure = not choice.coding or choice.file.status.st_mtime_ns > found.status.st_mtime_ns
+            return choice._replace(is_immutable=is_sure, is_substitute=not is_sure)
         return None
 
     def _with_sibling(self, found: Found, wanted: Sequence[str]) -> Choice:

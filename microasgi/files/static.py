@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import PurePath
 from typing import Any, Final, TypeAlias
 
 from microasgi.concurrency import run_in_threadpool
@@ -73,12 +74,13 @@ class StaticFiles:
         self._memory = Memory(memory)
         self._assets: dict[str, tuple[str, Any, str]] = {}
 
-    def asset_path(self, path: str) -> str:
+    def asset_path(self, path: str | os.PathLike[str]) -> str:
         """Return the name that holds a hash of the file's content, and may be kept by clients for ever.
 
         "css/site.css" gives "css/site.3f9a0c51b7de.css"; it blocks while a new file is read. LookupError for what is
-        not there.
+        not there, TypeError for what is no path.
         """
+        path = _text_of(path)
         known = self._assets.get(path)
         if known is not None and _is_unchanged(known[0], known[1]):
             return known[2]
@@ -119,7 +121,11 @@ class StaticFiles:
         if found is REDIRECT:
             return await _redirect(scope, receive, send)
         choice, loaded = found
-        headers = self._headers(choice, loaded, path)
+        try:
+            headers = self._headers(choice, loaded, path)
+        except BaseException:  # of a policy, most likely
+            loaded.close()
+            raise
         if choice.watched:
             key, sized = (path, wanted), [*headers, content_length(loaded.size)]
             self._memory.put(key, loaded, headers, sized, choice.watched)
@@ -131,9 +137,12 @@ class StaticFiles:
             choice = self._search.choose(segments, wanted)
             if not isinstance(choice, Choice):
                 return choice
-            return choice, load(choice.file.real, read=is_read, coding=choice.coding)
+            loaded = load(choice.file.real, read=is_read, coding=choice.coding, follow=self._search.follow)
         except (OSError, ValueError):  # gone since, or not to be read by us
             return None
+        if choice.is_immutable and identity_of(loaded.status) != identity_of(choice.file.status):
+            choice = choice._replace(is_immutable=False, is_substitute=True)  # written after its hash was made
+        return choice, loaded
 
     def _headers(self, choice: Choice, loaded: Loaded, path: str) -> RawHeaders:
         media_type = guess_media_type(choice.name)
@@ -144,8 +153,11 @@ class StaticFiles:
         if choice.varies:
             headers.append(_VARY)
         if choice.is_immutable:
-            headers.append(_IMMUTABLE)
-        elif (policy := self._cache_control(path.removeprefix("/"))) is not None:
+            return [*headers, _IMMUTABLE]
+        policy = self._cache_control(path.removeprefix("/"))
+        if choice.is_substitute:
+            policy = _for_substitutes(policy)
+        if policy is not None:
             headers.append(encode_header("cache-control", policy))
         return headers
 
@@ -187,6 +199,21 @@ def _policy(given: CachePolicy) -> Callable[[str], str | None]:
     if given is not None:
         encode_header("cache-control", given)  # ValueError now, not at a request
     return lambda path: given
+
+
+def _for_substitutes(policy: str | None) -> str:
+    """Return the policy for what is sent in place of a file: ask each time, and store no more than the file allows."""
+    limits = [word for word in ("private", "no-store") if word in (policy or "").lower()]
+    return ", ".join([*limits, "no-cache"])
+
+
+def _text_of(path: str | os.PathLike[str]) -> str:
+    if isinstance(path, PurePath):
+        return path.as_posix()
+    text: object = os.fspath(path) if hasattr(path, "__fspath__") else path
+    if isinstance(text, str):
+        return text
+    raise TypeError(f'asset_path takes a path below the directory, such as "css/site.css", not {path!r}')
 
 
 def _path_below(scope: Scope) -> str:

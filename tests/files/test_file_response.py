@@ -218,6 +218,21 @@ async def test_a_failed_precondition_is_412(small: Path) -> None:
     assert (answer.status, answer.body, answer.header(b"content-length")) == (412, b"", b"0")
 
 
+async def test_what_a_handler_has_done_is_not_denied_by_a_condition(small: Path) -> None:
+    done: list[str] = []
+    app = MicroASGI()
+
+    @app.post("/")
+    async def make(request: Request) -> FileResponse:
+        done.append("made")
+        return FileResponse(small)
+
+    for condition in ({"if-none-match": "*"}, {"if-match": '"other"'}):
+        answer = await request(app, "POST", headers=condition)
+        assert (answer.status, answer.body) == (200, TEXT)
+    assert done == ["made", "made"]
+
+
 async def test_another_status_is_sent_with_the_whole_file(small: Path) -> None:
     answer = await get(FileResponse(small, 404), range="bytes=0-1", if_none_match="*")
     assert (answer.status, answer.body) == (404, TEXT)
@@ -277,7 +292,7 @@ async def test_a_file_that_becomes_a_fifo_before_it_is_opened_is_refused(
     status = small.stat()
     small.unlink()
     os.mkfifo(small)
-    monkeypatch.setattr(reading.os, "stat", lambda path: status)
+    monkeypatch.setattr(reading.os, "stat", lambda path, **options: status)
     with pytest.raises(RuntimeError, match="no regular file"):
         await get(FileResponse(small))
 

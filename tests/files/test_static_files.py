@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import pytest
@@ -25,6 +25,7 @@ from microasgi.types import ASGIApp, Message, Receive, Scope, Send
 pytestmark = pytest.mark.anyio
 
 CSS = b"body { color: #333 }"
+FOREVER = "public, max-age=31536000, immutable"
 
 
 @pytest.fixture
@@ -285,8 +286,8 @@ async def test_the_file_is_closed_when_the_client_leaves(
     opened: list[OpenFile] = []
 
     class Noted(OpenFile):
-        def __init__(self, path: str) -> None:
-            super().__init__(path)
+        def __init__(self, path: str, **options: Any) -> None:
+            super().__init__(path, **options)
             opened.append(self)
 
     async def through(request: Request, call_next: Any) -> Any:
@@ -351,6 +352,15 @@ class TestHTML:
             assert (answer.status, answer.body) == (404, b"nothing here")
         assert (await get(site, "/.env")).body != b"nothing here"
 
+    @pytest.mark.parametrize("policy", [FOREVER, lambda path: FOREVER, None])
+    async def test_that_page_is_not_kept_under_the_name_of_a_file_to_come(
+        self, root: Path, policy: static.CachePolicy
+    ) -> None:
+        (root / "404.html").write_text("nothing here")
+        files = StaticFiles(directory=root, html=True, cache_control=policy)
+        answer = await get(files, "/css/new.js")
+        assert (answer.status, answer.header(b"cache-control")) == (404, b"no-cache")
+
 
 class TestCaching:
     """What may be kept, and for how long."""
@@ -387,6 +397,91 @@ class TestCaching:
         answer = await get(files, f"/{old}")
         assert (answer.body, answer.header(b"cache-control")) == (b"new", b"no-cache")
         assert b"immutable" in ((await get(files, f"/{new}")).header(b"cache-control") or b"")
+
+    @pytest.mark.parametrize("policy", [FOREVER, lambda path: FOREVER, None])
+    async def test_no_policy_keeps_the_present_file_under_another_hash(
+        self, root: Path, policy: static.CachePolicy
+    ) -> None:
+        files = StaticFiles(directory=root, cache_control=policy)
+        answer = await get(files, "/css/site.0123456789ab.css")
+        assert (answer.body, answer.header(b"cache-control")) == (CSS, b"no-cache")
+        etag = (answer.header(b"etag") or b"").decode()
+        again = await get(files, "/css/site.0123456789ab.css", if_none_match=etag)
+        assert (again.status, again.header(b"cache-control")) == (304, b"no-cache")
+
+    @pytest.mark.parametrize(
+        "policy, expected", [("private, max-age=9", b"private, no-cache"), ("No-Store", b"no-store, no-cache")]
+    )
+    async def test_another_hash_gives_no_more_leave_to_store_than_the_policy(
+        self, root: Path, policy: str, expected: bytes
+    ) -> None:
+        files = StaticFiles(directory=root, cache_control=policy)
+        assert (await get(files, "/css/site.0123456789ab.css")).header(b"cache-control") == expected
+
+    async def test_a_file_that_changes_after_its_hash_was_made_may_not_be_kept(
+        self, root: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def change_and_load(path: str, **options: Any) -> reading.Loaded:
+            Path(path).write_bytes(b"new")
+            return load(path, **options)
+
+        files = StaticFiles(directory=root)
+        name = files.asset_path("css/site.css")
+        monkeypatch.setattr(static, "load", change_and_load)
+        answer = await get(files, f"/{name}")
+        assert (answer.body, answer.header(b"cache-control")) == (b"new", b"no-cache")
+
+    async def test_a_made_up_hash_of_a_large_file_costs_no_hash(
+        self, root: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with (root / "film.bin").open("wb") as file:
+            file.truncate(fingerprints.ON_REQUEST + 1)
+        made: list[str] = []
+        monkeypatch.setattr(fingerprints, "_make", lambda key: made.append(key[0]))
+        files = StaticFiles(directory=root)
+        for number in range(3):
+            answer = await get(files, f"/film.{number:012x}.bin", "HEAD")
+            assert (answer.status, answer.header(b"cache-control")) == (200, b"no-cache")
+        assert made == []
+
+    async def test_a_large_file_is_kept_under_the_hash_that_was_given_out(self, root: Path) -> None:
+        with (root / "film.bin").open("wb") as file:
+            file.truncate(fingerprints.ON_REQUEST + 1)
+        name = StaticFiles(directory=root).asset_path("film.bin")
+        answer = await get(StaticFiles(directory=root), f"/{name}", "HEAD")
+        assert answer.header(b"cache-control") == FOREVER.encode()
+
+    async def test_a_small_file_is_kept_under_a_hash_that_another_process_gave_out(self, root: Path) -> None:
+        name = StaticFiles(directory=root).asset_path("css/site.css")
+        fingerprints._made.clear()
+        assert (await get(StaticFiles(directory=root), f"/{name}")).header(b"cache-control") == FOREVER.encode()
+
+    def test_no_more_is_hashed_than_the_file_had(self, root: Path) -> None:
+        path = str(root / "css" / "site.css")
+        status = os.stat(path)
+        before = fingerprint(path, status)
+        fingerprints._made.clear()
+        for content in (CSS + b"more", CSS[:4]):
+            Path(path).write_bytes(content)
+            assert (fingerprint(path, status) == before) == (content != CSS[:4])
+            fingerprints._made.clear()
+
+    def test_a_hash_is_asked_for_by_text_or_by_a_path(self, root: Path) -> None:
+        class Named:
+            def __fspath__(self) -> str:
+                return "css/site.css"
+
+        files = StaticFiles(directory=root)
+        names = {
+            files.asset_path(path)
+            for path in ("css/site.css", Path("css") / "site.css", PureWindowsPath("css", "site.css"), Named())
+        }
+        assert len(names) == 1
+
+    @pytest.mark.parametrize("path", [None, 3, b"css/site.css", ["css"]])
+    def test_a_hash_of_what_is_no_path_is_an_error_that_shows_one(self, root: Path, path: Any) -> None:
+        with pytest.raises(TypeError, match=r'asset_path takes .*"css/site\.css".*, not'):
+            StaticFiles(directory=root).asset_path(path)
 
     async def test_a_hash_of_a_file_that_is_missing_is_404(self, root: Path) -> None:
         files = StaticFiles(directory=root)
@@ -509,11 +604,22 @@ class TestPackedSiblings:
         assert (await get(files, "/css/site.css", accept_encoding="gzip")).body == CSS
 
     async def test_a_name_with_a_hash_has_them_too(self, root: Path) -> None:
-        pack(root / "css" / "site.css", ".gz", b"packed")
+        pack(root / "css" / "site.css", ".gz", b"packed", age=-1)
         files = StaticFiles(directory=root)
-        answer = await get(files, "/" + files.asset_path("css/site.css"), accept_encoding="gzip")
-        assert answer.body == b"packed"
-        assert b"immutable" in (answer.header(b"cache-control") or b"")
+        for _ in range(2):
+            answer = await get(files, "/" + files.asset_path("css/site.css"), accept_encoding="gzip")
+            assert (answer.body, answer.header(b"cache-control")) == (b"packed", FOREVER.encode())
+
+    async def test_one_that_is_not_newer_than_the_file_may_not_be_kept_under_its_hash(self, root: Path) -> None:
+        pack(root / "css" / "site.css", ".gz", b"of the last version")
+        os.utime(root / "css" / "site.css", (1_700_000_000, 1_700_000_000))
+        os.utime(root / "css" / "site.css.gz", (1_700_000_000, 1_700_000_000))
+        files = StaticFiles(directory=root, cache_control=FOREVER)
+        name = "/" + files.asset_path("css/site.css")
+        for _ in range(2):
+            answer = await get(files, name, accept_encoding="gzip")
+            assert (answer.body, answer.header(b"cache-control")) == (b"of the last version", b"no-cache")
+        assert (await get(files, name)).header(b"cache-control") == FOREVER.encode()
 
 
 class TestCost:
