@@ -19,14 +19,16 @@ from typing import Any
 from microasgi.cli.complaints import Complaint, complain, count, show_path
 from microasgi.cli.loading import load
 from microasgi.cli.ports import bind
-from microasgi.cli.server import require_server, serve_sockets
+from microasgi.cli.server import ServerOptions, require_server, serve_sockets
 from microasgi.cli.targets import find_target
 from microasgi.cli.tree import walk
 from microasgi.cli.watching import changes_in, require_watcher
+from microasgi.responses import PlainTextResponse
 from microasgi.routes import Mount
 from microasgi.routing import Router
+from microasgi.types import Receive, Scope, Send
 
-__all__ = ["Child", "dev", "end_with", "main", "say", "serve_child", "switch_debug_on"]
+__all__ = ["Child", "dev", "end_with", "main", "say", "serve_child", "serve_mistake", "switch_debug_on"]
 
 _PATIENCE = 10.0  # seconds that the application has to stop before it is killed
 
@@ -36,6 +38,9 @@ def dev(arguments: Namespace) -> int:
     require_server()
     require_watcher()
     target = find_target(arguments.app, factory=arguments.factory)
+    for folder in arguments.watch:
+        if not Path(folder).exists():
+            raise Complaint(f"--watch: there is no folder {folder}")
     listener = bind(arguments.host, arguments.port)
     if arguments.host not in {"127.0.0.1", "localhost", "::1"}:
         complain(f"on {arguments.host} others see tracebacks and source: use `microasgi run` for them")
@@ -87,7 +92,7 @@ class Child:
         options = {**vars(arguments), "fd": listener.fileno(), "parent": self._inherited}
         options["port"] = listener.getsockname()[1]
         options = {key: value for key, value in options.items() if not callable(value)}
-        self._command = [sys.executable, "-c", "from microasgi.cli.dev import main; main()", json.dumps(options)]
+        self._command = [sys.executable, "-P", "-c", "from microasgi.cli.dev import main; main()", json.dumps(options)]
 
     def start(self) -> None:
         """Start the application."""
@@ -119,10 +124,14 @@ def main() -> None:
     options = json.loads(sys.argv[1])
     threading.Thread(target=end_with, args=[options["parent"]], daemon=True).start()
     try:
-        sys.exit(serve_child(options))
+        code = serve_child(options)
+        mistake = "The application did not start: its error is in the terminal." if code else ""
     except Complaint as complaint:
-        complain(str(complaint))
-        sys.exit(2)
+        mistake = str(complaint)
+        complain(mistake)
+    if mistake:
+        say("waiting for a change")
+        serve_mistake(options["fd"], mistake)
 
 
 def end_with(pipe: int) -> None:
@@ -141,6 +150,17 @@ def serve_child(options: dict[str, Any]) -> int:
     listener = socket.socket(fileno=os.dup(options["fd"]))
     server = {"log_level": "info", "access_log": True, "timeout_graceful_shutdown": 2, "proxy_headers": False}
     return 0 if serve_sockets(loaded.app, [listener], server) else 3  # type: ignore[arg-type]
+
+
+def serve_mistake(fd: int, mistake: str) -> None:
+    """Answer every request with what is wrong, until the process is ended because the code has changed."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        text = f"{mistake}\n\nmicroasgi dev waits for a change of the code: then load this page again.\n"
+        await PlainTextResponse(text, 503, {"cache-control": "no-store"})(scope, receive, send)
+
+    server: ServerOptions = {"log_level": "critical", "lifespan": "off", "timeout_graceful_shutdown": 2}
+    serve_sockets(answer, [socket.socket(fileno=os.dup(fd))], server)
 
 
 def switch_debug_on(app: Any) -> None:

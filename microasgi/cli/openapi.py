@@ -31,8 +31,15 @@ def openapi(arguments: Namespace) -> int:
     if arguments.output is None:
         print(text)
     else:
-        Path(arguments.output).write_text(f"{text}\n", encoding="utf-8")
+        _write(arguments.output, f"{text}\n")
     return 0
+
+
+def _write(file: str, text: str) -> None:
+    try:
+        Path(file).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise Complaint(f"cannot write {file}: {error.strerror}") from None
 
 
 def _read(status: int, body: bytes, path: str) -> str:

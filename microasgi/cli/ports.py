@@ -52,9 +52,22 @@ def check_socket_file(path: str) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         try:
             probe.connect(path)
-        except OSError:
-            return  # nobody answers: what is left of an old server is replaced
+        except OSError as error:
+            if error.errno is None:  # this one comes from Python, not from the system
+                raise Complaint(f"the path is too long for a socket, take a shorter one: {path}") from None
+            return _check_place(path)  # nobody answers: what is left of an old server is replaced
     raise Complaint(f"a server listens on {path} already: stop it, or take another path")
+
+
+def _check_place(path: str) -> None:
+    if Path(path).exists():
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.bind(path)
+        except OSError as error:
+            raise Complaint(f"no socket can be made at {path}: {error.strerror}") from None
+    Path(path).unlink()
 
 
 def _why(error: OSError, host: str, port: int) -> str:

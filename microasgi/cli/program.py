@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
@@ -16,7 +16,8 @@ __all__ = ["main", "make_parser"]
 
 _EPILOG = """\
 the application: app.py, a folder, app.py:name, module:name, module:make_app()
-  left out: [tool.microasgi] app in pyproject.toml, then app.py, main.py, asgi.py
+  left out: [tool.microasgi] app in pyproject.toml, here; then app.py,
+  main.py, asgi.py; then [tool.microasgi] app in a folder above
 """
 
 
@@ -70,7 +71,7 @@ def _command(commands: Any, name: str, purpose: str, module: str) -> ArgumentPar
 
 def _add_address(parser: ArgumentParser) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
-    port = os.environ.get("PORT", "8000")
+    port = _Variable(os.environ.get("PORT") or "8000")
     parser.add_argument("--port", type=_port, default=port, help="port to listen on ($PORT, else 8000)")
 
 
@@ -94,11 +95,15 @@ def _add_run(parser: ArgumentParser) -> None:
     parser.add_argument("--ssl-keyfile", metavar="FILE", help="its key")
 
 
+class _Variable(str):
+    """A text from the environment."""
+
+
 def _port(text: str) -> int:
-    number = int(text)
-    if not 0 <= number <= 65535:
-        raise ValueError(text)
-    return number
+    if text.isdecimal() and int(text[:6]) <= 65535:
+        return int(text)
+    origin = " (from $PORT)" if isinstance(text, _Variable) else ""
+    raise ArgumentTypeError(f"invalid port value: {str(text)!r}{origin}")
 
 
 def _count(text: str) -> int:
@@ -112,5 +117,5 @@ def _addresses(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-# argparse says "invalid <name> value: ..." with these.
-_port.__name__, _count.__name__ = "port", "count"
+# argparse says "invalid <name> value: ..." with it.
+_count.__name__ = "count"

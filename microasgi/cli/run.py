@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import ssl
 from argparse import Namespace
 from pathlib import Path
 
@@ -38,6 +39,8 @@ def read_options(arguments: Namespace) -> ServerOptions:
             raise Complaint(f"there is no file {file}")
     if arguments.ssl_keyfile and not arguments.ssl_certfile:
         raise Complaint("--ssl-keyfile needs --ssl-certfile")
+    if arguments.ssl_certfile:
+        _check_certificate(arguments.ssl_certfile, arguments.ssl_keyfile)
     trusted: list[str] = arguments.trusted_proxies
     for proxy in trusted:
         _check_proxy(proxy)
@@ -56,6 +59,15 @@ def read_options(arguments: Namespace) -> ServerOptions:
         "ssl_certfile": arguments.ssl_certfile,
         "ssl_keyfile": arguments.ssl_keyfile,
     }
+
+
+def _check_certificate(certificate: str, key: str | None) -> None:
+    try:  # a key with a password is refused: nobody would be there to type it
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password=lambda: "")
+    except OSError as error:
+        why = "" if isinstance(error, ssl.SSLError) else f": {error.strerror}"
+        files = f"{certificate} and {key} are no certificate and" if key else f"{certificate} is no certificate with"
+        raise Complaint(f"{files} its key, as PEM without a password{why}") from None
 
 
 def _check_proxy(proxy: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Sequence
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict
 
 from microasgi.exceptions import MissingPackage
 
@@ -28,6 +28,7 @@ class ServerOptions(TypedDict, total=False):
     ssl_certfile: str | None
     ssl_keyfile: str | None
     factory: bool
+    lifespan: Literal["off"]
 
 
 def require_server() -> Any:
@@ -50,6 +51,6 @@ def serve_sockets(app: Any, sockets: Sequence[socket.socket], options: ServerOpt
     server = uvicorn.Server(uvicorn.Config(app, **options))
     try:
         server.run(sockets=list(sockets))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit):  # with which it may end where the start-up fails
         pass
     return bool(server.started)

@@ -31,13 +31,17 @@ def find_target(text: str | None, *, factory: bool = False) -> Target:
     Complaint where there is nothing like it.
     """
     if text is None:
-        return _find_configured(factory) or _in_folder(Path.cwd(), "", factory)
+        return _find_nearest(factory) or _in_folder(Path.cwd(), "", factory)
     return _read(text, Path.cwd(), factory)
 
 
-def _find_configured(factory: bool) -> Target | None:
-    for folder in (Path.cwd(), *Path.cwd().parents):
+def _find_nearest(factory: bool) -> Target | None:
+    """Return what a pyproject.toml names, here or above, unless this folder has an application of its own."""
+    here = Path.cwd()
+    for folder in (here, *here.parents):
         file = folder / "pyproject.toml"
+        if folder != here and any((here / name).is_file() for name in USUAL_FILES):
+            return None
         if not file.is_file():
             continue
         try:

@@ -73,6 +73,12 @@ def test_what_is_no_document_is_named(project: Any, path: str, says: str) -> Non
     assert project.complaint("openapi", "--path", path).startswith(says)
 
 
+def test_a_file_that_cannot_be_written_is_named(project: Any) -> None:
+    project.write("app.py", SITE.replace("    print(*log)\n", ""))
+    complaint = project.complaint("openapi", "-o", "nowhere/api.json")
+    assert complaint == "cannot write nowhere/api.json: No such file or directory"
+
+
 def test_a_start_that_fails_shows_the_reason(project: Any) -> None:
     project.write("app.py", SITE.replace('    log.append("start")\n', '    raise OSError("no database")\n'))
     assert "no database" in project.complaint("openapi")

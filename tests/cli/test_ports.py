@@ -105,6 +105,7 @@ def test_a_process_that_is_gone_has_nothing_open() -> None:
 def test_a_socket_file_may_be_left_over_and_not_be_in_use(tmp_path: Path) -> None:
     path = str(tmp_path / "socket")
     check_socket_file(path)
+    assert not (tmp_path / "socket").exists()
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(path)
         check_socket_file(path)
@@ -117,6 +118,8 @@ def test_a_socket_file_may_be_left_over_and_not_be_in_use(tmp_path: Path) -> Non
 def test_a_socket_file_needs_its_folder_and_takes_no_other_files_place(tmp_path: Path) -> None:
     with pytest.raises(Complaint, match="there is no folder .*nowhere for the socket"):
         check_socket_file(str(tmp_path / "nowhere" / "socket"))
+    with pytest.raises(Complaint, match=r"^no socket can be made at /proc/socket: No such file or directory$"):
+        check_socket_file("/proc/socket")
     (tmp_path / "notes").write_text("")
     with pytest.raises(Complaint, match="exists and is no socket: take another path"):
         check_socket_file(str(tmp_path / "notes"))

@@ -58,7 +58,7 @@ class Running:
 
     def __init__(self, folder: Path, arguments: tuple[str, ...]) -> None:
         self.log = folder / "log.txt"
-        command = [sys.executable, "-m", "microasgi.cli", *arguments]
+        command = [sys.executable, "-P", "-m", "microasgi.cli", *arguments]  # as the script is
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
         with self.log.open("w") as log:
             self.process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
@@ -180,10 +180,40 @@ def test_dev_waits_for_a_mistake_to_be_corrected(start: Any, free_port: int, tmp
     running = start("dev", "--port", str(free_port))
     running.wait_for("microasgi: app.py:1: SyntaxError: '(' was never closed\n    x = (\n")
     running.wait_for("microasgi: waiting for a change")
+    page = get(free_port, "/any")
+    assert page.startswith(
+        "503 app.py:1: SyntaxError: '(' was never closed\n    x = (\n\nmicroasgi dev waits for a change"
+    )
     assert running.process.poll() is None
     (tmp_path / "app.py").write_text(SITE)
-    assert get(free_port) == "hello"
+    until(lambda: get(free_port) == "hello", lambda: running.text)
     assert running.end() == 0
+
+
+def test_dev_answers_for_an_application_that_does_not_start(start: Any, free_port: int, tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(SITE.replace("    yield\n", "    raise OSError('no database')\n    yield\n"))
+    running = start("dev", "--port", str(free_port))
+    assert get(free_port).startswith("503 The application did not start: its error is in the terminal.")
+    assert "no database" in running.text
+    (tmp_path / "app.py").write_text(SITE)
+    until(lambda: get(free_port) == "hello", lambda: running.text)
+    assert running.end() == 0
+
+
+def test_run_ends_with_3_where_the_start_up_fails_and_by_the_signal_that_ends_it(
+    start: Any, free_port: int, tmp_path: Path
+) -> None:
+    running = start("run", "--port", str(free_port))
+    assert get(free_port) == "hello"
+    assert running.end() == -signal.SIGTERM  # 143 to a shell
+    (tmp_path / "app.py").write_text(SITE.replace("    yield\n", "    raise OSError('no database')\n    yield\n"))
+    assert start("run", "--port", str(free_port)).process.wait(PATIENCE) == 3
+
+
+def test_dev_takes_no_file_of_the_folder_for_a_module_of_python(start: Any, free_port: int, tmp_path: Path) -> None:
+    (tmp_path / "json.py").write_text("raise SystemExit('not the json of Python')")
+    start("dev", "--port", str(free_port))
+    assert get(free_port) == "hello"
 
 
 def test_the_application_ends_with_a_dev_that_was_killed(start: Any, free_port: int) -> None:

@@ -33,13 +33,26 @@ def test_the_environment_names_the_port(monkeypatch: pytest.MonkeyPatch) -> None
     assert parse("run", "--port", "9001")["port"] == 9001
 
 
+def test_a_port_of_the_environment_that_is_none_is_named_with_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PORT", "abc")
+    with pytest.raises(SystemExit):
+        main(["run"])
+    assert "argument --port: invalid port value: 'abc' (from $PORT)\n" in capsys.readouterr().err
+    monkeypatch.setenv("PORT", "")
+    assert parse("run")["port"] == 8000
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
         ([], "the following arguments are required: COMMAND"),
         (["fly"], "invalid choice: 'fly'"),
         (["run", "--port", "70000"], "argument --port: invalid port value: '70000'"),
-        (["run", "--port", "x"], "argument --port: invalid port value: 'x'"),
+        (["run", "--port", "x"], "argument --port: invalid port value: 'x'\n"),
+        (["run", "--port", "-1"], "argument --port: "),
+        (["run", "--port", "9" * 5000], "argument --port: invalid port value: '999"),
         (["run", "--workers", "0"], "argument --workers: invalid count value: '0'"),
     ],
 )

@@ -79,6 +79,11 @@ def test_a_socket_file_takes_the_ports_place(project: Any, served: Any, tmp_path
         (["--trusted-proxies", "localhost"], "'localhost' is no address: write --trusted-proxies 10.0.0.1,10.1.0.0/16"),
         (["--ssl-certfile", "cert.pem"], "there is no file cert.pem"),
         (["--ssl-keyfile", "app.py"], "--ssl-keyfile needs --ssl-certfile"),
+        (
+            ["--ssl-certfile", "app.py"],
+            "app.py is no certificate with its key, as PEM without a password",
+        ),
+        (["--uds", "x" * 120], f"the path is too long for a socket, take a shorter one: {'x' * 120}"),
     ],
 )
 def test_options_that_cannot_work_are_refused(project: Any, served: Any, arguments: list[str], says: str) -> None:
@@ -95,6 +100,11 @@ def test_a_port_in_use_is_found_before_the_application_is_imported(project: Any,
         port = listener.getsockname()[1]
         assert project.complaint("run", "--port", str(port)).startswith(f"port {port} is in use by process ")
         assert project.complaint("dev", "--port", str(port)).startswith(f"port {port} is in use by process ")
+
+
+def test_a_folder_to_watch_that_is_not_there_is_named(project: Any) -> None:
+    project.write("app.py")
+    assert project.complaint("dev", "--watch", "nowhere") == "--watch: there is no folder nowhere"
 
 
 @pytest.mark.parametrize(
@@ -229,6 +239,7 @@ def test_dev_follows_the_changes(
     monkeypatch.setattr("signal.signal", lambda number, handler: handlers.update({number: handler}))
     project.write("app.py")
     project.write("elsewhere/web.py")
+    (project.folder / "more").mkdir()
     said = project.run("dev", "--host", host, "--port", "0", "--watch", "more")
     assert said.code == 0
     assert said.out.splitlines() == [
@@ -254,23 +265,33 @@ def test_the_child_ends_with_its_parent(monkeypatch: pytest.MonkeyPatch) -> None
     assert raised == [signal.SIGTERM]
 
 
-@pytest.mark.parametrize(("mistake", "code"), [(False, 0), (True, 2)])
-def test_the_childs_process_says_what_is_wrong(
-    mistake: bool, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("code", "err", "answers"),
+    [
+        (0, "", []),
+        (3, "", ["The application did not start: its error is in the terminal."]),
+        (None, "microasgi: no such thing\n", ["no such thing"]),
+    ],
+)
+def test_the_childs_process_says_what_is_wrong_and_answers_with_it(
+    code: int | None, err: str, answers: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def serve(options: dict[str, Any]) -> int:
-        if mistake:
-            raise Complaint("no such thing")
-        return 0
+    given: list[str] = []
 
+    def serve(options: dict[str, Any]) -> int:
+        if code is None:
+            raise Complaint("no such thing")
+        return code
+
+    monkeypatch.setattr(dev, "serve_mistake", lambda fd, mistake: given.append(mistake))
     monkeypatch.setattr(dev, "serve_child", serve)
     monkeypatch.setattr(dev, "end_with", lambda pipe: None)
     monkeypatch.setattr("signal.signal", lambda number, handler: None)
-    monkeypatch.setattr("sys.argv", ["", '{"parent": 0}'])
-    with pytest.raises(SystemExit) as ended:
-        dev.main()
-    assert ended.value.code == code
-    assert capsys.readouterr().err == ("microasgi: no such thing\n" if mistake else "")
+    monkeypatch.setattr("sys.argv", ["", '{"parent": 0, "fd": 0}'])
+    dev.main()
+    said = capsys.readouterr()
+    assert (said.err, given) == (err, answers)
+    assert ("waiting for a change" in said.out) is bool(answers)
 
 
 def test_the_child_is_started_with_what_it_inherits(monkeypatch: pytest.MonkeyPatch) -> None:

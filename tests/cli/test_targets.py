@@ -60,6 +60,18 @@ def test_pyproject_names_the_application(project: Any, where: str, monkeypatch: 
     assert "home" in project.run("routes").out
 
 
+@pytest.mark.parametrize("own", ["app.py", "main.py", "asgi.py"])
+def test_a_folders_own_application_goes_before_what_one_above_names(
+    project: Any, own: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.write("pyproject.toml", '[tool.microasgi]\napp = "nowhere.py"\n')
+    project.write(f"below/{own}")
+    monkeypatch.chdir(project.folder / "below")
+    assert "home" in project.run("routes").out
+    project.write("below/pyproject.toml", '[tool.microasgi]\napp = "own.py"\n')
+    assert project.complaint("routes").startswith("there is no own.py")
+
+
 def test_a_pyproject_that_names_none_leaves_it_to_the_usual_files(project: Any) -> None:
     project.write("pyproject.toml", "[project]\nname = 'x'\n")
     project.write("main.py")
