@@ -10,6 +10,7 @@ from microasgi import HTTPConnection, Middleware, RedirectResponse, Request, Res
 from microasgi.middleware import AuthCredentials, AuthenticationBackend, RateLimitMiddleware, local_path
 
 accounts = Router()
+join_slowly = Middleware(RateLimitMiddleware, limit="10/minute; 100/day", name="sign-up")
 guess_slowly = Middleware(RateLimitMiddleware, limit="10/minute; 100/day", name="log-in")
 
 
@@ -31,17 +32,26 @@ def sign_up(request: Request[Shared]) -> Response:
     return show_form(request, empty("name"), new=True)
 
 
-@accounts.post("/sign-up")
+@accounts.post("/sign-up", middleware=[join_slowly])
 async def create_account(request: Request[Shared]) -> Response:
     """Make an account and log in, or show the form again with what is wrong."""
     draft = read_account(await request.form())
-    if not draft.errors:
-        password = await request.state["passwords"].hash(draft.values["password"])
-        member = await run_in_threadpool(request.state["store"].add_member, draft.values["name"], password)
-        if member:
-            return begin(request, member, f"Welcome, {member.name}!")
-        draft.errors["name"] = "Somebody has this name already. Please choose another."
+    member = None if draft.errors else await add_member(request, draft)
+    if member:
+        return begin(request, member, f"Welcome, {member.name}!")
     return show_form(request, draft, new=True)
+
+
+async def add_member(request: Request[Shared], draft: Draft) -> Member | None:
+    """Add a member. A hash is made only for a name that is free, and the database has the last word on that."""
+    store, name = request.state["store"], draft.values["name"]
+    member = None
+    if await run_in_threadpool(store.member_named, name) is None:
+        password = await request.state["passwords"].hash(draft.values["password"])
+        member = await run_in_threadpool(store.add_member, name, password)
+    if member is None:
+        draft.errors["name"] = "Somebody has this name already. Please choose another."
+    return member
 
 
 @accounts.get("/log-in")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass, field
 
 from microasgi import FormData, UploadFile
@@ -23,7 +24,8 @@ class Draft:
 
 def read_account(form: FormData) -> Draft:
     """Return the name and the password of somebody new."""
-    name, password = " ".join(_text(form, "name").split()), _text(form, "password")
+    name = " ".join(unicodedata.normalize("NFKC", _text(form, "name")).split())  # one way to write what looks the same
+    password = _text(form, "password")
     draft = Draft({"name": name, "password": password})
     if not 1 <= len(name) <= NAME or not name.isprintable():
         draft.errors["name"] = f"Please choose a name of at most {NAME} characters."

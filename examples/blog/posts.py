@@ -35,7 +35,7 @@ def home(request: Request[Shared]) -> Response:
         following = f"{request.url.path}?before={shown[-1].id}" if older else None
         return JSONResponse({"posts": [as_json(request, post) for post in shown], "next": following}, headers=VARY)
     block = "posts" if request.query_params.get("part") == "posts" else None
-    context = {"posts": shown, "older": older}
+    context = {"posts": shown, "older": older, "before": before}
     return templates.TemplateResponse(request, "home.html", context, headers=VARY, block=block)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import unicodedata
 from collections import deque
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from microasgi.middleware import BaseUser
 _SCHEMA = """
 PRAGMA journal_mode = WAL;
 CREATE TABLE IF NOT EXISTS members (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE COLLATE NOCASE, password TEXT NOT NULL
+    id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, folded TEXT NOT NULL UNIQUE, password TEXT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS posts (
     id INTEGER PRIMARY KEY AUTOINCREMENT, author INTEGER NOT NULL REFERENCES members ON DELETE CASCADE,
@@ -32,6 +33,7 @@ _POSTS = """
 SELECT posts.id, author, name, title, text, picture, alt, written,
        (SELECT count(*) FROM comments WHERE post = posts.id)
 FROM posts JOIN members ON members.id = author"""
+_MEMBERS = "SELECT id, name, password FROM members"
 _COMMENTS = "SELECT comments.id, name, text, written FROM comments JOIN members ON members.id = author"
 
 _LARGEST = 2**63 - 1  # what SQLite takes
@@ -94,19 +96,20 @@ class Store:
         """Add a member; None if there is one of that name, whatever its capitals."""
         with self._transaction() as database:
             found = database.execute(
-                "INSERT INTO members (name, password) VALUES (?, ?) ON CONFLICT DO NOTHING RETURNING *",
-                (name, password),
+                "INSERT INTO members (name, folded, password) VALUES (?, ?, ?) "
+                "ON CONFLICT DO NOTHING RETURNING id, name, password",
+                (name, fold(name), password),
             ).fetchone()
         return Member(*found) if found else None
 
     def member(self, number: int) -> Member | None:
         """Return the member of that number."""
-        rows = self._select("SELECT * FROM members WHERE id = ?", number)
+        rows = self._select(f"{_MEMBERS} WHERE id = ?", number)
         return Member(*rows[0]) if rows else None
 
     def member_named(self, name: str) -> Member | None:
-        """Return the member of that name."""
-        rows = self._select("SELECT * FROM members WHERE name = ?", name)
+        """Return the member of that name, whatever its capitals."""
+        rows = self._select(f"{_MEMBERS} WHERE folded = ?", fold(name))
         return Member(*rows[0]) if rows else None
 
     def newest(self, count: int, before: int | None = None) -> list[Post]:
@@ -171,6 +174,11 @@ class Store:
                 yield database
         finally:
             self._idle.append(database)
+
+
+def fold(name: str) -> str:
+    """Return what is the same for names that differ in capitals, or in how their characters are put together."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
 
 
 def now() -> str:

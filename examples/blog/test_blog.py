@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import struct
+import threading
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
+import anyio
 import passwords
 import pytest
 from app import app, secret_key
@@ -101,10 +103,25 @@ def test_a_faulty_account_is_shown_again_with_what_is_wrong(
     assert password not in page.text
 
 
-def test_a_name_is_given_once_whatever_its_capitals(client: TestClient) -> None:
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [("Ada", "ADA"), ("André", "Andre\u0301"), ("ÄDA", "äda"), ("Ada", "Ａda"), ("Straße", "STRASSE"), ("ﬁn", "Fin")],
+)
+def test_a_name_is_given_once_however_it_is_written(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, name: str, other: str
+) -> None:
+    sign_up(client, name)
+    client.post("/log-out")
+    monkeypatch.setattr(passwords, "_hash", lambda password: pytest.fail("a hash is made for a name that is taken"))
+    assert "has this name already" in sign_up(client, other).text
+    assert "Good to see you" in log_in(client, other).text
+
+
+def test_a_name_that_is_taken_meanwhile_is_taken(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     sign_up(client)
     client.post("/log-out")
-    assert "has this name already" in sign_up(client, "ADA").text
+    monkeypatch.setattr(Store, "member_named", lambda store, name: None)
+    assert "has this name already" in sign_up(client).text
 
 
 def test_logging_in_and_out(client: TestClient) -> None:
@@ -126,6 +143,25 @@ def test_a_failed_log_in_does_not_say_what_was_wrong(client: TestClient, name: s
 def test_passwords_are_guessed_slowly(client: TestClient) -> None:
     statuses = [log_in(client, "Ada", "a wrong password").status_code for _ in range(11)]
     assert statuses == [422] * 10 + [429]
+
+
+def test_accounts_are_made_slowly(client: TestClient) -> None:
+    statuses = [sign_up(client, f"x{number}", "short").status_code for number in range(11)]
+    assert statuses == [422] * 10 + [429]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
+async def test_nobody_waits_at_the_log_in_for_new_members(anyio_backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    keeper, goes_on = passwords.Passwords(), threading.Event()
+    stored = await keeper.hash("a long password")
+    monkeypatch.setattr(passwords, "_hash", lambda password: str(goes_on.wait(20)))
+    async with anyio.create_task_group() as tasks:
+        for _ in range(10):
+            tasks.start_soon(keeper.hash, "a long password")
+        await anyio.wait_all_tasks_blocked()
+        assert await keeper.check("a long password", stored)
+        goes_on.set()
 
 
 def test_passwords_are_kept_as_scrypt_hashes(client: TestClient, folder: Path) -> None:
@@ -265,6 +301,14 @@ def test_a_part_of_the_page_is_rendered_alone(client: TestClient) -> None:
     part = client.get("/?part=posts").text
     assert part.strip().startswith("<article")
     assert "<html" not in part
+
+
+def test_before_the_first_post_there_are_no_older_ones(client: TestClient) -> None:
+    sign_up(client)
+    write(client)
+    page = client.get("/?before=0").text
+    assert "There are no older posts." in page
+    assert "Nobody has written" not in page
 
 
 @pytest.mark.parametrize("number", ["x", "-1", "9" * 5000, "٣"])
