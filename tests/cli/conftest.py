@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import NamedTuple
 
 import pytest
@@ -57,6 +59,12 @@ class Project:
         return said.err.removeprefix("microasgi: ").rstrip("\n")
 
 
+def _close_databases(module: ModuleType) -> None:
+    for value in vars(module).values():
+        if isinstance(value, sqlite3.Connection):  # from Python 3.13 on, one that is left open is a warning
+            value.close()
+
+
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Project]:
     """Return an empty project; what is imported from it is forgotten afterwards."""
@@ -66,4 +74,4 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     yield Project(tmp_path, capsys)
     for name in set(sys.modules) - before:
         if is_users(str(getattr(sys.modules[name], "__file__", ""))):
-            del sys.modules[name]
+            _close_databases(sys.modules.pop(name))
