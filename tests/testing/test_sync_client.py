@@ -102,6 +102,12 @@ async def counts(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 class TestRequests:
+    def test_the_path_is_that_of_the_request_line_with_whatever_is_encoded_in_it(self, open_client: Open) -> None:
+        scope = open_client(tells_scope).get("/a%3Fb%23c%2F%2541%C3%A9.css?d=%3F").json()
+        assert scope["path"] == "/a?b#c/%41é.css"
+        assert scope["raw_path"] == "/a%3Fb%23c%2F%2541%C3%A9.css"
+        assert scope["query_string"] == "d=%3F"
+
     def test_the_scope_is_what_a_server_would_write(self, open_client: Open) -> None:
         client = open_client(tells_scope, root_path="/pre", client=("10.0.0.1", 99))
         scope = client.put("/a%20b?x=1&y", headers={"X-A": "b"}).json()
