@@ -97,7 +97,7 @@ async def test_a_form_with_a_token_is_read_under_the_applications_limit() -> Non
 
 
 async def test_a_file_is_hashed_once_however_many_ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "large.bin").write_bytes(bytes(20 * MiB))
+    (tmp_path / "large.bin").write_bytes(bytes(4 * MiB))
     hashed: list[object] = []
     make = fingerprints.sha256
     monkeypatch.setattr(fingerprints, "sha256", lambda: hashed.append(None) or make())
