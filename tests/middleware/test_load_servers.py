@@ -54,6 +54,14 @@ def client(request: pytest.FixtureRequest, file: Path) -> Iterator[httpx.Client]
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE) as client:
             yield client
     finally:
+        end(process)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()  # a killed granian would leave its worker behind
+    try:
+        process.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
 
