@@ -24,7 +24,9 @@ else:
 
     StateT = TypeVar("StateT")
 
-__all__ = ["Address", "HTTPConnection", "QueryParams", "State", "StateT", "query_text", "sole_host"]
+__all__ = ["Address", "HTTPConnection", "QueryParams", "State", "StateT", "is_own_host", "query_text", "sole_host"]
+
+_DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 
 class Address(NamedTuple):
@@ -131,6 +133,12 @@ def sole_host(scope: Scope) -> str:
     """Return the Host header in lower case; nothing where there are several: none of them can be believed."""
     hosts = [value for name, value in scope["headers"] if name == b"host"]
     return hosts[0].decode("latin-1").lower() if len(hosts) == 1 else ""
+
+
+def is_own_host(scope: Scope, scheme: str, authority: str) -> bool:
+    """Tell whether an origin's host, in lower case, is the one that the request was sent to (RFC 6454 section 4)."""
+    host = sole_host(scope)
+    return bool(host) and (authority == host or f"{authority}:{_DEFAULT_PORTS.get(scheme)}" == host)
 
 
 class HTTPConnection(Mapping[str, Any], Generic[StateT]):

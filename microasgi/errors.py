@@ -20,7 +20,8 @@ from microasgi.connection import HTTPConnection
 from microasgi.endpoints import as_response, describe, from_middleware
 from microasgi.exceptions import ClientDisconnect, ConfigurationError, HTTPException, WebSocketException
 from microasgi.foreign import AppResponse
-from microasgi.headers import find_header, prefers_json
+from microasgi.headers import find_header
+from microasgi.negotiation import prefers_json
 from microasgi.requests import Request
 from microasgi.responses import PlainTextResponse, Response
 from microasgi.types import Receive, Scope, Send

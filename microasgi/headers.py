@@ -12,7 +12,7 @@ from typing import Any, TypeVar, overload
 
 from microasgi.types import RawHeaders, Scope
 
-__all__ = ["Headers", "MutableHeaders", "encode_header", "find_header", "parse_options", "prefers_json"]
+__all__ = ["Headers", "MutableHeaders", "encode_header", "find_header", "parse_options"]
 
 T = TypeVar("T")
 
@@ -23,7 +23,6 @@ _INDEX_ABOVE = 32  # headers; below, scanning for each name is cheaper than an i
 
 _token = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+").fullmatch
 _control = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]").search
-_quality = re.compile(r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?").fullmatch
 _options = re.compile(r'(?:[^";]++|"(?:[^"\\]|\\.)*+"?)++', re.DOTALL).findall
 _unescape = re.compile(r'\\(["\\])').sub
 
@@ -270,30 +269,3 @@ def parse_options(value: str) -> tuple[str, dict[str, str]]:
         if name := name.strip(_WHITESPACE).lower():
             options.setdefault(name, option)
     return main.strip(_WHITESPACE).lower(), options
-
-
-def prefers_json(accept: bytes | None) -> bool:
-    """Tell whether JSON is asked for by name, and HTML is not asked for as much (RFC 9110 section 12.5.1).
-
-    `*/*` asks for nothing by name: a browser and a plain HTTP client get text, `application/json, */*` gets JSON.
-    """
-    if not accept or b"json" not in accept.lower():
-        return False
-    json = html = 0.0
-    for part in accept.decode("latin-1").lower().split(","):
-        media, _, parameters = part.partition(";")
-        media = media.strip()
-        if media == "application/json" or media.endswith("+json"):
-            json = max(json, _weight(parameters))
-        elif media == "text/html":
-            html = max(html, _weight(parameters))
-    return json > html
-
-
-def _weight(parameters: str) -> float:
-    """The q of a media range: 1 when there is none, 0 when it is no number from 0 to 1."""
-    for parameter in parameters.split(";"):
-        name, _, value = parameter.partition("=")
-        if name.strip() == "q":
-            return float(value) if _quality(value := value.strip()) else 0.0
-    return 1.0

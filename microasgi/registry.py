@@ -11,7 +11,7 @@ from typing import Any, TypeAlias, TypedDict, TypeVar, Unpack, cast
 from microasgi.exceptions import ConfigurationError, NoMatchFound, RouteConflict
 from microasgi.hosts import Host
 from microasgi.routes import BaseRoute, MiddlewareList, Mount, Route, WebSocketRoute, whereabouts
-from microasgi.stack import Middleware, SharedMiddleware, as_middleware
+from microasgi.stack import Middleware, as_middleware
 from microasgi.types import ASGIApp
 from microasgi.urls import URLPath
 
@@ -150,8 +150,7 @@ class Registry:
         prefix = prefix.rstrip("/")
         if prefix and not prefix.startswith("/"):
             raise ConfigurationError(f"{whereabouts()}: a prefix begins with a slash, write {'/' + prefix!r}")
-        own = [*as_middleware(middleware or ()), *router._stack]
-        stack = [SharedMiddleware(one.cls, *one.args, **one.kwargs) for one in own]
+        stack = [one.shared() for one in [*as_middleware(middleware or ()), *router._stack]]
         copies: dict[Middleware, Middleware] = {}  # what a router in the router shares, it shares anew here
         for route in router._routes:
             if isinstance(route, Host):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
-from microasgi.connection import sole_host
+from microasgi.connection import is_own_host
 from microasgi.endpoints import as_response
 from microasgi.errors import Errors, errors_inside, problem, report, sole_error
 from microasgi.exceptions import HTTPException, WebSocketDisconnect, WebSocketException
@@ -22,7 +22,6 @@ __all__ = ["deny", "socket_app"]
 _OPEN = (WebSocketState.CONNECTED, WebSocketState.CONNECTING)
 _REASON_BYTES = 123  # RFC 6455 section 5.5
 _OTHER_ORIGIN = "a page of another origin may not open this websocket"
-_DEFAULT_PORTS = {"http": "80", "https": "443"}
 
 
 def socket_app(
@@ -63,11 +62,8 @@ def _may_open(scope: Scope, origin: str, allowed: frozenset[str] | None) -> bool
     if origin in allowed or "*" in allowed:
         return True
     scheme, separator, authority = origin.lower().partition("://")
-    host = sole_host(scope)
-    if not separator or not host:
-        return False
     # The scheme is the browser's; behind a proxy that ends TLS the server does not know it.
-    return authority == host or f"{authority}:{_DEFAULT_PORTS.get(scheme)}" == host
+    return bool(separator) and is_own_host(scope, scheme, authority)
 
 
 def _peer_left(error: Exception) -> bool:

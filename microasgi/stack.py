@@ -48,6 +48,10 @@ class Middleware:
         """Return the middleware around `app`, which answers for this route (None: for all)."""
         return self.cls(app, *self.args, **self.kwargs)
 
+    def shared(self) -> SharedMiddleware:
+        """Return this as one instance for several routes."""
+        return SharedMiddleware(self.cls, *self.args, **self.kwargs)
+
     def again(self) -> Middleware:
         """Return what stands for this where the routes that it is around are taken over."""
         return self
@@ -84,7 +88,7 @@ class SharedMiddleware(Middleware):
 
     def again(self) -> Middleware:
         """Return one with an instance of its own."""
-        return SharedMiddleware(self.cls, *self.args, **self.kwargs)
+        return self.shared()
 
     def make(self, app: ASGIApp, route: object) -> Any:
         """Return the one instance; for requests of this route, `app` stands inside."""

@@ -19,12 +19,13 @@ from microasgi.files.codings import wanted_codings
 from microasgi.files.conditions import Validators, conditions_of, decide
 from microasgi.files.locations import segments_of
 from microasgi.forms import FormLimits, parse_form
-from microasgi.headers import Headers, find_header, parse_options, prefers_json
+from microasgi.headers import Headers, find_header, parse_options
 from microasgi.middleware.acceptencoding import choose_coding
 from microasgi.middleware.authority import read_authority
 from microasgi.middleware.cors import CORSMiddleware
 from microasgi.middleware.proxyheaders import ProxyHeadersMiddleware
 from microasgi.multipart import parse_disposition
+from microasgi.negotiation import prefers_json
 from microasgi.paths import Template
 from microasgi.serialization import decode_json
 from microasgi.table import Table

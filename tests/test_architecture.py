@@ -24,8 +24,8 @@ PACKAGE = Path(__file__).parents[1] / "microasgi"
 FLOORS: list[set[str]] = [
     {"exceptions", "types"},
     {
-        *("concurrency", "convertors", "cookies", "headers", "masks", "multidict", "multipart", "serialization"),
-        *("spool", "urls"),
+        *("concurrency", "convertors", "cookies", "headers", "masks", "multidict", "multipart", "negotiation"),
+        *("serialization", "spool", "urls"),
     },
     {
         *("ahead", "background", "connection", "forms", "iteration", "lifespan", "paths", "responses"),

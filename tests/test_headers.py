@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from microasgi import headers as module
-from microasgi.headers import Headers, MutableHeaders, encode_header, find_header, parse_options, prefers_json
+from microasgi.headers import Headers, MutableHeaders, encode_header, find_header, parse_options
+from microasgi.negotiation import prefers_json
 
 RAW = [(b"host", b"a"), (b"accept", b"1"), (b"accept", b"2"), (b"x-name", b"caf\xe9")]
 

@@ -5,8 +5,9 @@ Pure. The law of this file: linear time, and what was worked out for a header is
 
 from __future__ import annotations
 
-import re
 from typing import Final
+
+from microasgi.negotiation import read_weight
 
 __all__ = ["SUFFIXES", "wanted_codings"]
 
@@ -14,7 +15,6 @@ SUFFIXES: Final = {"br": ".br", "zstd": ".zst", "gzip": ".gz"}
 """The codings, the best one first, and what their files are called."""
 _REMEMBERED: Final = 256
 _LONGEST: Final = 256
-_weight = re.compile(r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?").fullmatch
 _known: dict[bytes, tuple[str, ...]] = {}
 
 
@@ -48,4 +48,4 @@ def _quality(parameter: str) -> float:
     name, _, value = parameter.partition("=")
     if name.strip() != "q":
         return 1.0
-    return float(value) if _weight(value := value.strip()) else 0.0
+    return read_weight(value)

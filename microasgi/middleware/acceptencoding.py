@@ -5,15 +5,14 @@ Law: pure, linear in the length of the header, and no header makes it raise.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Final, NamedTuple
+
+from microasgi.negotiation import read_weight
 
 __all__ = ["Choice", "choose_coding"]
 
 _ALIASES: Final = {"x-gzip": "gzip"}  # RFC 9110 section 8.4.1.3
-
-_quality = re.compile(r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?").fullmatch
 
 
 class Choice(NamedTuple):
@@ -55,5 +54,4 @@ def _weight(parameters: str) -> float:
     name, _, value = parameters.partition("=")
     if name.strip() != "q":
         return 0.0 if parameters.strip() else 1.0
-    value = value.strip()
-    return float(value) if _quality(value) else 0.0
+    return read_weight(value)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable
 
-from microasgi.connection import sole_host
+from microasgi.connection import is_own_host
 from microasgi.dispatch import local_path
 from microasgi.exceptions import ConfigurationError
 from microasgi.headers import find_header
@@ -25,7 +25,6 @@ _REFUSALS = {
     "http": "a page of another site may not send this request",
     "websocket": "a page of another site may not open this websocket",
 }
-_DEFAULT_PORTS = {"http": "80", "https": "443"}
 _OF_SOCKETS = {"ws": "http", "wss": "https"}
 
 _origin = re.compile(r"[a-z][a-z0-9+.\-]*://[a-z0-9.\-_\[\]:]+").fullmatch
@@ -86,11 +85,10 @@ def _is_own(scope: Scope, origin: str) -> bool:
     A page that came by https may always send: where a proxy ends TLS, the server sees http. Not the other way round.
     """
     scheme, found, authority = origin.partition("://")
-    host = sole_host(scope)
     own = scope.get("scheme", "http")
-    if not found or not host or scheme not in (_OF_SOCKETS.get(own, own), "https"):
+    if not found or scheme not in (_OF_SOCKETS.get(own, own), "https"):
         return False
-    return authority == host or f"{authority}:{_DEFAULT_PORTS.get(scheme)}" == host
+    return is_own_host(scope, scheme, authority)
 
 
 def _checked(origin: object) -> str:
