@@ -26,7 +26,7 @@ SOCKET_THAT_RAISES = Exchange("a socket that raises", (Open("/ws/fails"), Frame(
 
 def fail_at_start(server: Server, directory: Path) -> Facts:
     """Start an application whose lifespan fails: `exit` (None: it goes on), `served`, and whether the log tells why."""
-    running = Running(server, directory, app="broken")
+    running = Running(server, directory, app="tests.conformance.served:broken")
     try:
         exit_status = running.wait(LONG) if server.has_lifespan else None
         served = None

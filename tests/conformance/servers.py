@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -72,16 +73,30 @@ SERVERS = [
 class Running:
     """One server process; `log` is everything it has written."""
 
-    def __init__(self, server: Server, directory: Path, *, app: str = "app", root_path: str = "") -> None:
+    def __init__(
+        self,
+        server: Server,
+        directory: Path,
+        *,
+        app: str = "tests.conformance.served:app",
+        root_path: str = "",
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.server = server
         self.port = _free_port()
         self._read = 0
         self._log = directory / f"{server.name}-{self.port}.log"
         with self._log.open("wb") as output:
             self.process = subprocess.Popen(
-                server.command(f"tests.conformance.served:{app}", self.port, root_path=root_path),
+                server.command(app, self.port, root_path=root_path),
                 cwd=ROOT,
-                env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", "PYTHONASYNCIODEBUG": ""},
+                env={
+                    **os.environ,
+                    **(environment or {}),
+                    "PYTHONPATH": str(ROOT),
+                    "PYTHONUNBUFFERED": "1",
+                    "PYTHONASYNCIODEBUG": "",
+                },
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import socket
-import subprocess
-import time
 from collections.abc import Iterator
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 
 import pytest
 
-from tests.conformance.servers import PATIENCE, ROOT, SERVERS, Server
+from tests.conformance.servers import PATIENCE, SERVERS, Running, Server
 
 pytestmark = pytest.mark.server
 
@@ -37,39 +35,14 @@ def served(request: pytest.FixtureRequest, directory: Path) -> Iterator[tuple[Se
     if not server.installed:
         missing = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
         missing(f"{server.package} is not installed")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = int(free.getsockname()[1])
-    log = directory.parent / f"{server.name}-{port}.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            server.command("tests.files.served:app", port),
-            cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "MICROASGI_TEST_FILES": str(directory)},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
+    environment = {"MICROASGI_TEST_FILES": str(directory)}
+    running = Running(server, directory.parent, app="tests.files.served:app", environment=environment)
     try:
-        _wait(process, port, log)
-        yield server, port
+        running.wait_until_listening()
+        yield server, running.port
     finally:
-        process.terminate()
-        try:
-            process.wait(PATIENCE / 4)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-    assert "Traceback" not in log.read_text(errors="replace")
-
-
-def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline and process.poll() is None:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.02)
-    pytest.fail(f"the server does not listen: {log.read_text(errors='replace')}")
+        running.stop()
+    assert "Traceback" not in running.log
 
 
 def ask(port: int, path: str, method: str = "GET", **headers: str) -> tuple[HTTPResponse, bytes]:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import os
-import socket
-import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.conformance.servers import PATIENCE, SERVERS, Server
+from tests.conformance.servers import PATIENCE, SERVERS, Running, Server
 from tests.middleware.decoders import decoder
 
 pytestmark = pytest.mark.server
@@ -36,44 +33,13 @@ def client(request: pytest.FixtureRequest, file: Path) -> Iterator[httpx.Client]
         if os.environ.get("CI") == "true":
             pytest.fail(f"CI must run this test: {server.package} is not installed", pytrace=False)
         pytest.skip(f"{server.package} is not installed")
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = int(listener.getsockname()[1])
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "LOADED_FILE": str(file)}
-    with (file.parent / f"{server.name}.log").open("wb") as log:
-        process = subprocess.Popen(
-            server.command("tests.middleware.loaded:app", port),
-            cwd=ROOT,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
+    running = Running(server, file.parent, app="tests.middleware.loaded:app", environment={"LOADED_FILE": str(file)})
     try:
-        wait_until_listening(process, port)
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE) as client:
+        running.wait_until_listening()
+        with httpx.Client(base_url=f"http://127.0.0.1:{running.port}", timeout=PATIENCE) as client:
             yield client
     finally:
-        end(process)
-
-
-def end(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()  # a killed granian would leave its worker behind
-    try:
-        process.wait(PATIENCE)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
-def wait_until_listening(process: subprocess.Popen[bytes], port: int) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline and process.poll() is None:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.02)
-    raise RuntimeError(f"the server does not listen; its exit status: {process.poll()}")
+        running.stop()
 
 
 @pytest.mark.parametrize("coding", ["zstd", "br", "gzip"])
