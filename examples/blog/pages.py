@@ -11,7 +11,7 @@ from passwords import Passwords
 from store import Member, Store
 
 from microasgi import HTTPConnection, HTTPException, Request
-from microasgi.headers import prefers_json
+from microasgi.negotiation import prefers_json
 from microasgi.templates import Jinja2Templates
 
 T = TypeVar("T")
