@@ -1,0 +1,1 @@
+"""Typed handlers: parameters, dependencies and results by type annotations."""
