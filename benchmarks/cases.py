@@ -26,7 +26,10 @@ FORM = (
     b"name=Ada+Lovelace&email=ada%40example.org&street=12+St+James%27s+Square&city=London&zip=SW1Y"
     b"&country=GB&phone=%2B44+20+7946+0000&newsletter=on&language=en&comment=caf%C3%A9+please"
 )
-COOKIES = b"session=8f14e45fceea167a5a36dedd4bea2543; theme=dark; lang=en-GB; consent=yes"
+USERS = {"5f4dcc3b5aa765d6": "ada"}
+AGENT = b"Mozilla/5.0 (X11; Linux x86_64)"
+SESSION = "8f14e45fceea167a5a36dedd4bea2543"
+COOKIES = b"session=" + SESSION.encode() + b"; theme=dark; lang=en-GB; consent=yes"
 CHUNK = "x" * 63 + "\n"
 CHUNKS = 100
 BOUNDARY = b"----benchmark7MA4YWxkTrZu0gW"
@@ -55,6 +58,46 @@ def item_from(data: Any) -> Item:
     if not right or not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
         raise ValueError("an item has a field of the wrong type")
     return Item(name, float(price), quantity, tags)
+
+
+@dataclass(frozen=True)
+class Product:
+    """The body of the case `typed_put`."""
+
+    name: str
+    price: float
+    quantity: int
+    tags: list[str]
+    sold_out: bool = False
+
+
+@dataclass(frozen=True)
+class Saved:
+    """The answer of the case `typed_put`: each value that the handler was given."""
+
+    item_id: int
+    limit: int
+    q: str | None
+    agent: str
+    session: str
+    user: str
+    item: Product
+
+
+@dataclass(frozen=True)
+class Page:
+    """The answer of the case `typed_get`."""
+
+    item_id: int
+    page: int
+
+
+def product_from(data: Any) -> Product:
+    """Check `data` and build a `Product`, as an application does by hand where the framework does not."""
+    if not isinstance(data, dict) or type(data.setdefault("sold_out", False)) is not bool:
+        raise ValueError("a product is an object, and sold_out true or false")
+    item = item_from({name: value for name, value in data.items() if name != "sold_out"})
+    return Product(item.name, item.price, item.quantity, item.tags, data["sold_out"])
 
 
 async def stream_text() -> AsyncIterator[str]:
@@ -141,6 +184,7 @@ class Case:
     content_type: bytes | None = None
     body: bytes = b""
     cookie: bytes | None = None
+    token: bytes | None = None
     upload: bool = False
     status: int = 200
     answer: Any = None
@@ -148,6 +192,21 @@ class Case:
     answer_header: tuple[bytes, bytes] | None = None
     rounds: int = 1000
     only: tuple[str, ...] = ()
+
+
+def typed_cases() -> Iterator[Case]:
+    product = ITEM | {"sold_out": False}
+    yield Case(
+        "typed_get", "typed: int path parameter + int query → model", "typed_get", path="/items/42", spread=True,
+        query=b"page=2", answer={"item_id": 42, "page": 2}, answer_type=JSON,
+    )  # fmt: skip
+    values = {"item_id": 42, "limit": 5, "q": "green tea", "agent": AGENT.decode(), "session": SESSION, "user": "ada"}
+    yield Case(
+        "typed_put", "typed: path, 2 queries, header, cookie, dependency, body → model", "typed_put", method="PUT",
+        path="/items/42", spread=True, query=b"limit=5&q=green+tea", cookie=COOKIES, token=b"5f4dcc3b5aa765d6",
+        content_type=b"application/json", body=json.dumps(product).encode(), answer=values | {"item": product},
+        answer_type=JSON,
+    )  # fmt: skip
 
 
 SCALES = (10, 400, 2000, 10_000)
@@ -184,6 +243,7 @@ def all_cases() -> Iterator[Case]:
         "json_dataclass", "json into a dataclass", "json_dataclass", 1.4, method="POST",
         content_type=b"application/json", body=item, answer={"name": "teapot", "total": 10.0}, answer_type=JSON,
     )  # fmt: skip
+    yield from typed_cases()
     yield Case(
         "form", "urlencoded form, 10 fields", "form", 1.5, method="POST",
         content_type=b"application/x-www-form-urlencoded", body=FORM, answer="10 Ada Lovelace café please",

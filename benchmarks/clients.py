@@ -5,21 +5,23 @@ import itertools
 from collections.abc import Iterable
 from typing import Any
 
-from cases import PIECE, Case, upload_body
+from cases import AGENT, PIECE, Case, upload_body
 
 
 def request_headers(case: Case) -> list[tuple[bytes, bytes]]:
-    """Five pairs, as a server hands them over (six for a websocket handshake)."""
+    """Five pairs, as a server hands them over (six for a websocket handshake; cookie and token beside a body)."""
     host = (b"host", b"127.0.0.1:8000")
     if case.kind != "http":
         return [
             host, (b"connection", b"Upgrade"), (b"upgrade", b"websocket"), (b"origin", b"http://127.0.0.1:8000"),
             (b"sec-websocket-version", b"13"), (b"sec-websocket-key", b"dGhlIHNhbXBsZSBub25jZQ=="),
         ]  # fmt: skip
-    headers = [host, (b"user-agent", b"Mozilla/5.0 (X11; Linux x86_64)"), (b"accept", b"*/*")]
+    headers = [host, (b"user-agent", AGENT), (b"accept", b"*/*")]
     if case.content_type:
         size = len(upload_body()) if case.upload else len(case.body)
-        return [*headers, (b"content-type", case.content_type), (b"content-length", b"%d" % size)]
+        headers += [(b"content-type", case.content_type), (b"content-length", b"%d" % size)]
+        more = [(b"cookie", case.cookie), (b"x-token", case.token)]
+        return headers + [(name, value) for name, value in more if value]
     last = (b"cookie", case.cookie) if case.cookie else (b"accept-encoding", b"gzip, deflate, br")
     return [*headers, (b"connection", b"keep-alive"), last]
 

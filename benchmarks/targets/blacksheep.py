@@ -2,12 +2,30 @@
 
 from typing import Any
 
-from blacksheep import Application, FromJSON, Request, Response, Router, StreamedContent, WebSocket, json, text
+from blacksheep import (
+    Application,
+    FromCookie,
+    FromHeader,
+    FromJSON,
+    Request,
+    Response,
+    Router,
+    StreamedContent,
+    WebSocket,
+    json,
+    text,
+)
+from blacksheep.exceptions import BadRequest, Unauthorized
+from blacksheep.server.bindings import Binder, BoundValue
 from blacksheep.server.websocket import WebSocketDisconnectError
 from cases import (
     DOCUMENT,
     HELLO,
+    USERS,
     Item,
+    Page,
+    Product,
+    Saved,
     files_directory,
     parameter_template,
     static_template,
@@ -60,6 +78,52 @@ def json_dataclass() -> Application:
         return json({"name": item.name, "total": item.price * item.quantity})
 
     return single(total, method="POST")
+
+
+class FromAgent(FromHeader[str]):
+    name = "user-agent"
+
+
+class FromSession(FromCookie[str]):
+    name = "session"
+
+
+class CurrentUser(BoundValue[str]):
+    """What BlackSheep has in place of an asynchronous dependency: a binder of one's own."""
+
+
+class CurrentUserBinder(Binder):
+    handle = CurrentUser
+
+    async def get_value(self, request: Request) -> str:
+        token = request.get_first_header(b"x-token")
+        if token is None or token.decode() not in USERS:
+            raise Unauthorized
+        return USERS[token.decode()]
+
+
+def typed_get() -> Application:
+    async def item(item_id: int, page: int = 1) -> Response:
+        return json(Page(item_id, page))
+
+    return single(item, "/items/{int:item_id}")
+
+
+def typed_put() -> Application:
+    async def save(
+        item_id: int,
+        data: FromJSON[Product],
+        user: CurrentUser,
+        agent: FromAgent,
+        session: FromSession,
+        q: str | None = None,
+        limit: int = 20,
+    ) -> Response:
+        if not 1 <= limit <= 100:
+            raise BadRequest("limit")
+        return json(Saved(item_id, limit, q, agent.value, session.value, user.value, data.value))
+
+    return single(save, "/items/{int:item_id}", "PUT")
 
 
 def form() -> Application:

@@ -1,11 +1,16 @@
-"""Falcon's ASGI application with resource classes."""
+"""Falcon's ASGI application with resource classes; models by hand with msgspec."""
 
 from typing import Any
 
 import falcon
+import msgspec
 from cases import (
     DOCUMENT,
     HELLO,
+    USERS,
+    Page,
+    Product,
+    Saved,
     files_directory,
     item_from,
     parameter_template,
@@ -75,6 +80,46 @@ def json_dataclass() -> App:
             resp.media = {"name": item.name, "total": item.price * item.quantity}
 
     return single(Total())
+
+
+async def current_user(req: Any) -> str:
+    token = req.get_header("x-token")
+    if token not in USERS:
+        raise falcon.HTTPUnauthorized
+    return USERS[token]
+
+
+def answer_model(resp: Any, model: Any) -> None:
+    resp.content_type = falcon.MEDIA_JSON
+    resp.data = msgspec.json.encode(model)
+
+
+def typed_get() -> App:
+    class Items:
+        async def on_get(self, req: Any, resp: Any, item_id: int) -> None:
+            answer_model(resp, Page(item_id, req.get_param_as_int("page", default=1)))
+
+    return single(Items(), "/items/{item_id:int}")
+
+
+def typed_put() -> App:
+    decode = msgspec.json.Decoder(Product).decode
+
+    class Items:
+        async def on_put(self, req: Any, resp: Any, item_id: int) -> None:
+            user = await current_user(req)
+            limit = req.get_param_as_int("limit", min_value=1, max_value=100, default=20)
+            try:
+                product = decode(await req.stream.read())
+            except msgspec.DecodeError as error:
+                raise falcon.HTTPUnprocessableEntity(description=str(error)) from None
+            session = req.get_cookie_values("session")
+            saved = Saved(
+                item_id, limit, req.get_param("q"), req.user_agent or "", session[0] if session else "", user, product
+            )
+            answer_model(resp, saved)
+
+    return single(Items(), "/items/{item_id:int}")
 
 
 def form() -> App:

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from cases import (
     DOCUMENT,
     HELLO,
+    USERS,
     Item,
     files_directory,
     parameter_template,
@@ -12,9 +13,10 @@ from cases import (
     stream_text,
     upload_answer,
 )
-from fastapi import Cookie, FastAPI, Form, Request, UploadFile, WebSocket
+from fastapi import Cookie, Depends, FastAPI, Form, Header, HTTPException, Query, Request, UploadFile, WebSocket
 from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
 from fastapi.staticfiles import StaticFiles
+from pydantic import BaseModel
 
 SKIP = {"upload_parts": "no part by part reading"}
 MIB = 1024 * 1024
@@ -67,6 +69,63 @@ def json_dataclass() -> FastAPI:
     @app.post("/")
     async def total(item: Item) -> dict[str, Any]:
         return {"name": item.name, "total": item.price * item.quantity}
+
+    return app
+
+
+class Product(BaseModel):
+    name: str
+    price: float
+    quantity: int
+    tags: list[str]
+    sold_out: bool = False
+
+
+class Saved(BaseModel):
+    item_id: int
+    limit: int
+    q: str | None
+    agent: str
+    session: str
+    user: str
+    item: Product
+
+
+class Page(BaseModel):
+    item_id: int
+    page: int
+
+
+async def current_user(x_token: Annotated[str, Header()]) -> str:
+    if x_token not in USERS:
+        raise HTTPException(401)
+    return USERS[x_token]
+
+
+def typed_get() -> FastAPI:
+    app = FastAPI()
+
+    @app.get("/items/{item_id}")
+    async def item(item_id: int, page: int = 1) -> Page:
+        return Page(item_id=item_id, page=page)
+
+    return app
+
+
+def typed_put() -> FastAPI:
+    app = FastAPI()
+
+    @app.put("/items/{item_id}")
+    async def save(
+        item_id: int,
+        item: Product,
+        user: Annotated[str, Depends(current_user)],
+        limit: Annotated[int, Query(ge=1, le=100)] = 20,
+        q: str | None = None,
+        user_agent: Annotated[str, Header()] = "",
+        session: Annotated[str, Cookie()] = "",
+    ) -> Saved:
+        return Saved(item_id=item_id, limit=limit, q=q, agent=user_agent, session=session, user=user, item=item)
 
     return app
 

@@ -5,7 +5,11 @@ from typing import Annotated, Any
 from cases import (
     DOCUMENT,
     HELLO,
+    USERS,
     Item,
+    Page,
+    Product,
+    Saved,
     files_directory,
     parameter_template,
     static_template,
@@ -13,11 +17,12 @@ from cases import (
     upload_answer,
 )
 from clients import PatientClient
-from litestar import Litestar, MediaType, Request, Response, WebSocket, get, post, route
+from litestar import Litestar, MediaType, Request, Response, WebSocket, get, post, put, route
 from litestar import websocket as websocket_route
 from litestar.datastructures import UploadFile
+from litestar.di import Provide
 from litestar.enums import RequestEncodingType
-from litestar.exceptions import WebSocketDisconnect
+from litestar.exceptions import NotAuthorizedException, WebSocketDisconnect
 from litestar.params import Body, Parameter
 from litestar.response import Stream
 from litestar.static_files import create_static_files_router
@@ -80,6 +85,36 @@ def json_dataclass() -> Litestar:
         return {"name": data.name, "total": data.price * data.quantity}
 
     return application(total)
+
+
+async def current_user(x_token: Annotated[str, Parameter(header="x-token")]) -> str:
+    if x_token not in USERS:
+        raise NotAuthorizedException
+    return USERS[x_token]
+
+
+def typed_get() -> Litestar:
+    @get("/items/{item_id:int}")
+    async def item(item_id: int, page: int = 1) -> Page:
+        return Page(item_id, page)
+
+    return application(item)
+
+
+def typed_put() -> Litestar:
+    @put("/items/{item_id:int}", dependencies={"user": Provide(current_user)})
+    async def save(
+        item_id: int,
+        data: Product,
+        user: str,
+        limit: Annotated[int, Parameter(ge=1, le=100)] = 20,
+        q: str | None = None,
+        agent: Annotated[str, Parameter(header="user-agent")] = "",
+        session: Annotated[str, Parameter(cookie="session")] = "",
+    ) -> Saved:
+        return Saved(item_id, limit, q, agent, session, user, data)
+
+    return application(save)
 
 
 def form() -> Litestar:

@@ -11,9 +11,13 @@ from urllib.parse import parse_qsl
 from cases import (
     DOCUMENT,
     HELLO,
+    USERS,
+    Page,
+    Saved,
     files_directory,
     item_from,
     parameter_template,
+    product_from,
     static_template,
     stream_bytes,
     upload_answer,
@@ -87,16 +91,9 @@ def site() -> Any:
     return dispatch({"/": methods, "/items": {"GET": hello, "POST": hello}}, find)
 
 
-def path_query() -> Any:
-    async def item(scope: Any, receive: Any, send: Any) -> None:
-        query = dict(parse_qsl(scope["query_string"].decode(), keep_blank_values=True))
-        page = query.get("page", "1")
-        if not page.isdecimal():
-            await answer(send, 400, b"page is a number")
-            return
-        await answer_json(send, {"id": scope["path_params"]["id"], "page": int(page), "q": query.get("q", "")})
-
-    methods = {"GET": item}
+def item_routes(method: str, handler: Any) -> Any:
+    """Routes `/items/{item_id}`, whose number the handler finds in the scope."""
+    methods = {method: handler}
 
     def find(scope: Any) -> Any:
         head, _, tail = scope["path"].rpartition("/")
@@ -106,6 +103,26 @@ def path_query() -> Any:
         return methods
 
     return dispatch({}, find)
+
+
+def read_cookies(scope: Any) -> dict[str, str]:
+    cookies = {}
+    for pair in find_header(scope, b"cookie").decode("latin-1").split(";"):
+        name, _, value = pair.partition("=")
+        cookies[name.strip()] = value.strip().strip('"')
+    return cookies
+
+
+def path_query() -> Any:
+    async def item(scope: Any, receive: Any, send: Any) -> None:
+        query = dict(parse_qsl(scope["query_string"].decode(), keep_blank_values=True))
+        page = query.get("page", "1")
+        if not page.isdecimal():
+            await answer(send, 400, b"page is a number")
+            return
+        await answer_json(send, {"id": scope["path_params"]["id"], "page": int(page), "q": query.get("q", "")})
+
+    return item_routes("GET", item)
 
 
 def json_echo() -> Any:
@@ -132,6 +149,44 @@ def json_dataclass() -> Any:
     return dispatch({"/": {"POST": total}})
 
 
+async def current_user(scope: Any) -> str | None:
+    return USERS.get(find_header(scope, b"x-token").decode("latin-1"))
+
+
+def typed_get() -> Any:
+    async def item(scope: Any, receive: Any, send: Any) -> None:
+        page = dict(parse_qsl(scope["query_string"].decode(), keep_blank_values=True)).get("page", "1")
+        if not page.isdecimal():
+            await answer(send, 422, b"page is a number")
+            return
+        await answer_json(send, vars(Page(scope["path_params"]["id"], int(page))))
+
+    return item_routes("GET", item)
+
+
+def typed_put() -> Any:
+    async def save(scope: Any, receive: Any, send: Any) -> None:
+        user = await current_user(scope)
+        if user is None:
+            await answer(send, 401, b"who are you?")
+            return
+        query = dict(parse_qsl(scope["query_string"].decode(), keep_blank_values=True))
+        limit = query.get("limit", "20")
+        if not limit.isdecimal() or not 1 <= int(limit) <= 100:
+            await answer(send, 422, b"limit is a number from 1 to 100")
+            return
+        try:
+            product = product_from(json.loads(await read_body(receive)))
+        except ValueError as error:
+            await answer(send, 422, str(error).encode())
+            return
+        agent, session = find_header(scope, b"user-agent").decode("latin-1"), read_cookies(scope).get("session", "")
+        saved = Saved(scope["path_params"]["id"], int(limit), query.get("q"), agent, session, user, product)
+        await answer_json(send, {**vars(saved), "item": vars(product)})
+
+    return item_routes("PUT", save)
+
+
 def form() -> Any:
     async def submit(scope: Any, receive: Any, send: Any) -> None:
         fields = dict(parse_qsl((await read_body(receive)).decode(), keep_blank_values=True))
@@ -142,11 +197,7 @@ def form() -> Any:
 
 def cookie() -> Any:
     async def theme(scope: Any, receive: Any, send: Any) -> None:
-        cookies = {}
-        for pair in find_header(scope, b"cookie").decode("latin-1").split(";"):
-            name, _, value = pair.partition("=")
-            cookies[name.strip()] = value.strip().strip('"')
-        await answer(send, 200, cookies.get("theme", "none").encode())
+        await answer(send, 200, read_cookies(scope).get("theme", "none").encode())
 
     return dispatch({"/": {"GET": theme}})
 
