@@ -1,7 +1,10 @@
 """microasgi: one application object over raw ASGI, for small web apps, APIs, and beside Django."""
 
+from typing import Any
+
 from microasgi.application import MicroASGI
 from microasgi.background import BackgroundTask, BackgroundTasks
+from microasgi.binding import join_binder
 from microasgi.concurrency import run_in_threadpool
 from microasgi.connection import Address, HTTPConnection, QueryParams, State
 from microasgi.convertors import Convertor, register_url_convertor
@@ -77,3 +80,13 @@ __all__ = [
     "run_in_threadpool",
 ]
 __version__ = "0.1.0"
+
+
+def _bind_typed(route: Route, namespace: Any) -> Any:
+    """Load the room for typed handlers when the first one is registered: who has none does not pay for it."""
+    from microasgi.typed import bind_route
+
+    return bind_route(route, namespace)
+
+
+join_binder(_bind_typed)

@@ -9,8 +9,9 @@ from typing import Any, ClassVar, TypeVar
 from microasgi.connection import State
 from microasgi.errors import Errors, HandlerKey
 from microasgi.exceptions import ConfigurationError
-from microasgi.routes import MiddlewareList, whereabouts
-from microasgi.routing import BaseRoute, Router
+from microasgi.options import MiddlewareList
+from microasgi.routes import whereabouts
+from microasgi.routing import BaseRoute, Route, Router
 from microasgi.stack import Middleware, as_middleware
 
 __all__ = ["MicroASGI"]
@@ -50,6 +51,8 @@ class MicroASGI(Router):
         self.body_timeout = body_timeout
         self.max_message_size = max_message_size
         self.allowed_origins = tuple(allowed_origins)
+        self.dependency_overrides: dict[Callable[..., Any], Callable[..., Any]] = {}
+        """For tests: what is called in place of a dependency of typed handlers."""
         super().__init__(
             routes,
             middleware=middleware,
@@ -60,6 +63,11 @@ class MicroASGI(Router):
         )
         for key, handler in (exception_handlers or {}).items():
             self.add_exception_handler(key, handler)
+
+    def _add(self, route: BaseRoute) -> None:
+        if isinstance(route, Route) and route.binding is not None:
+            route.binding.settle()  # here its path is whole: a router may be included below a prefix
+        super()._add(route)
 
     @property
     def debug(self) -> bool:

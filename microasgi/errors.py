@@ -118,7 +118,7 @@ class Errors:
             return page
         if isinstance(error, HTTPException):
             error.__traceback__ = None  # one that is raised again and again would gather those of all requests
-            return problem(request, error.status_code, error.detail, error.headers)
+            return problem(request, error.status_code, error.detail, error.headers, error.members)
         if isinstance(error, ClientDisconnect):
             return problem(request, 400, "the client left")  # nobody is there to read it
         return problem(request, 500, "Internal Server Error")
@@ -175,17 +175,32 @@ async def _in_thread(handler: Callable[[Any, Any], Any], connection: Any, error:
 
 
 def problem(
-    connection: HTTPConnection[Any], status: int, detail: str, headers: Mapping[str, str] | None = None
+    connection: HTTPConnection[Any],
+    status: int,
+    detail: str,
+    headers: Mapping[str, str] | None = None,
+    members: Mapping[str, Any] | None = None,
 ) -> Response:
-    """Return an error as text, or as problem details (RFC 9457) where the client prefers JSON."""
-    accept = find_header(connection.scope["headers"], b"accept")
-    if accept is None or b"json" not in accept or not prefers_json(accept):
+    """Return an error as text, or as problem details (RFC 9457) where the client prefers JSON.
+
+    Where the handler has typed parameters a client that takes anything gets JSON; with `members` everybody does.
+    """
+    if not members and not _wants_json(connection.scope):
         return PlainTextResponse(detail, status, headers)
     title = HTTPException(status).detail
     document: dict[str, Any] = {"type": "about:blank", "title": title, "status": status}
     if detail != title:
         document["detail"] = detail
+    if members:
+        document.update(members)
     return Response(json.dumps(document), status, headers, "application/problem+json")
+
+
+def _wants_json(scope: Scope) -> bool:
+    accept = find_header(scope["headers"], b"accept")
+    if accept is None or accept == b"*/*":
+        return getattr(scope.get("route"), "binding", None) is not None
+    return b"json" in accept and prefers_json(accept)
 
 
 async def answer_error(scope: Scope, receive: Receive, send: Send, error: HTTPException) -> None:
@@ -195,7 +210,7 @@ async def answer_error(scope: Scope, receive: Receive, send: Send, error: HTTPEx
     if isinstance(table, Errors):
         response = await table.respond(request, error)
     else:
-        response = problem(request, error.status_code, error.detail, error.headers)
+        response = problem(request, error.status_code, error.detail, error.headers, error.members)
     await response(scope, receive, send)
 
 

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Any
 
 __all__ = [
     "ClientDisconnect",
@@ -48,6 +49,11 @@ class HTTPException(Exception):
         self.status_code = status_code
         self.detail = _PHRASES.get(status_code, "") if detail is None else detail
         self.headers = headers
+
+    @property
+    def members(self) -> Mapping[str, Any]:
+        """What a subclass adds to the problem document (RFC 9457 section 3.2), which is then sent to every client."""
+        return {}
 
     def __str__(self) -> str:
         return f"{self.status_code}: {self.detail}"

@@ -5,48 +5,28 @@ The law of this file: what cannot work is refused here, with the place in the us
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeAlias, TypedDict, TypeVar, Unpack, cast
+from collections.abc import Callable, Iterable
+from typing import Any, TypeAlias, TypeVar, Unpack, cast
 
 from microasgi.exceptions import ConfigurationError, NoMatchFound, RouteConflict
 from microasgi.hosts import Host
-from microasgi.routes import BaseRoute, MiddlewareList, Mount, Route, WebSocketRoute, whereabouts
+from microasgi.options import (
+    MiddlewareList,
+    OperationOptions,
+    RouteLimits,
+    RouteOptions,
+    SocketLimits,
+    SocketOptions,
+    check_options,
+)
+from microasgi.routes import BaseRoute, Mount, Route, WebSocketRoute, whereabouts
 from microasgi.stack import Middleware, as_middleware
 from microasgi.types import ASGIApp
 from microasgi.urls import URLPath
 
-__all__ = ["Registry", "RouteLimits", "RouteOptions", "SocketLimits", "SocketOptions"]
+__all__ = ["Registry"]
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-
-class RouteLimits(TypedDict, total=False):
-    """What stands around a route's handler; see `Route`."""
-
-    middleware: MiddlewareList | None
-    max_body_size: int | None
-    body_timeout: float | None
-
-
-class RouteOptions(RouteLimits, total=False):
-    """What a route can be given besides path and methods; see `Route`."""
-
-    name: str | None
-    include_in_schema: bool
-
-
-class SocketLimits(TypedDict, total=False):
-    """What stands around a websocket's handler; see `Route`."""
-
-    middleware: MiddlewareList | None
-    max_message_size: int | None
-    allowed_origins: Sequence[str] | None
-
-
-class SocketOptions(SocketLimits, total=False):
-    """What a websocket route can be given besides its path; see `Route`."""
-
-    name: str | None
 
 
 class Registry:
@@ -145,8 +125,18 @@ class Registry:
         """Let an ASGI application answer everything that is sent to this host, `{name}.example.org` for many."""
         self._add(Host(host, app, name=name))
 
-    def include(self, router: Registry, prefix: str = "", middleware: MiddlewareList | None = None) -> None:
-        """Take over a router's routes as they are now, below a prefix, with its middleware around all of them."""
+    def include(
+        self,
+        router: Registry,
+        prefix: str = "",
+        middleware: MiddlewareList | None = None,
+        **options: Unpack[OperationOptions],
+    ) -> None:
+        """Take over a router's routes as they are now, below a prefix, with its middleware around all of them.
+
+        The options, such as `tags` and `dependencies`, go around those that the routes have.
+        """
+        check_options(options, whereabouts())
         prefix = prefix.rstrip("/")
         if prefix and not prefix.startswith("/"):
             raise ConfigurationError(f"{whereabouts()}: a prefix begins with a slash, write {'/' + prefix!r}")
@@ -157,7 +147,7 @@ class Registry:
                 raise ConfigurationError(
                     f"{route.where}: {route!r} cannot be included, add it to the application itself"
                 )
-            new = route.under(prefix, router.max_body_size)
+            new = route.under(prefix, router.max_body_size, options)
             inner = [copies.setdefault(one, one.again()) for one in new.middleware]
             new.middleware = [*stack, *inner]
             self._add(new)

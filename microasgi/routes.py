@@ -3,29 +3,39 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import Any, TypeAlias, cast
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from types import FrameType
+from typing import Any, Unpack, cast
 
-from microasgi.endpoints import HTTPEndpoint, WebSocketEndpoint, adapt, describe, is_asgi_app
+from microasgi.binding import Binding, bind
+from microasgi.endpoints import HTTPEndpoint, WebSocketEndpoint, describe, is_asgi_app
 from microasgi.exceptions import ConfigurationError, NoMatchFound
 from microasgi.foreign import AppResponse
+from microasgi.options import MiddlewareList, OperationOptions, check_options, merge_options
 from microasgi.paths import Template
 from microasgi.requests import Request
 from microasgi.stack import Middleware, as_middleware
 from microasgi.types import ASGIApp, Receive, Scope, Send
 from microasgi.urls import URLPath
 
-__all__ = ["BaseRoute", "MiddlewareList", "Mount", "Route", "WebSocketRoute", "whereabouts"]
+__all__ = ["BaseRoute", "Mount", "Route", "WebSocketRoute", "whereabouts"]
 
-MiddlewareList: TypeAlias = Iterable[Middleware | Callable[..., Any]]
 _PACKAGE = __name__.partition(".")[0]
 
 
 def whereabouts() -> str:
     """Return file:line of the nearest caller outside of this package."""
+    return _place(_caller())
+
+
+def _caller() -> FrameType:
     frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage]
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == _PACKAGE:
         frame = frame.f_back
+    return frame
+
+
+def _place(frame: FrameType) -> str:
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
 
@@ -54,7 +64,8 @@ class Route(BaseRoute):
 
     `methods` defaults to GET, for a class endpoint to those it defines, for an ASGI application to all; GET brings
     HEAD along. The limits default to the application's: `max_body_size` and `max_message_size` in bytes,
-    `body_timeout` in seconds, `allowed_origins` for websocket handshakes. ConfigurationError for what cannot work.
+    `body_timeout` in seconds, `allowed_origins` for websocket handshakes. The rest is `OperationOptions`.
+    ConfigurationError for what cannot work.
     """
 
     def __init__(
@@ -71,8 +82,11 @@ class Route(BaseRoute):
         body_timeout: float | None = None,
         max_message_size: int | None = None,
         allowed_origins: Sequence[str] | None = None,
+        **options: Unpack[OperationOptions],
     ) -> None:
-        self.where = whereabouts()
+        caller = _caller()
+        self.where = _place(caller)
+        check_options(options, self.where)
         if not path.startswith("/"):
             raise ConfigurationError(f"{self.where}: a path begins with a slash, write {'/' + path!r}")
         self.template = Template(path)
@@ -87,17 +101,28 @@ class Route(BaseRoute):
         self.allowed_origins = allowed_origins
         self.app: ASGIApp | None = cast(ASGIApp, endpoint) if is_asgi_app(endpoint) else None
         self.methods = None if websocket else _methods(endpoint, methods, self.app is not None)
-        self.call = self._call_app if self.app else adapt(endpoint, websocket=websocket)
+        self.options: Mapping[str, Any] = options
+        self.binding: Binding | None = None
+        self.call = self._call_app
+        if self.app is None:
+            # The names where the handler is registered: a model may stand beside it inside a function.
+            self.call, self.binding = bind(self, caller.f_locals)
 
     def _call_app(self, connection: Any) -> Awaitable[Any]:
         return _promise(cast(ASGIApp, self.app), connection, connection.scope)
 
-    def under(self, prefix: str, max_body_size: int | None) -> Route:
-        """Return the same route below a prefix, with this limit if it has none."""
+    def under(self, prefix: str, max_body_size: int | None, options: Mapping[str, Any]) -> Route:
+        """Return the same route below a prefix, with this limit if it has none, and these options around its own."""
         route = object.__new__(type(self))
         route.__dict__.update(self.__dict__)
         route.template = Template(prefix + self.path)
         route.max_body_size = max_body_size if self.max_body_size is None else self.max_body_size
+        route.options = merge_options(options, self.options)
+        if self.binding is not None:
+            route.binding = self.binding.again(route)
+            route.call = route.binding.call
+        elif self.app is None:
+            route.call, route.binding = bind(route, {})
         return route
 
     def url_path_for(self, name: str, /, **path_params: Any) -> URLPath:
@@ -122,7 +147,9 @@ class WebSocketRoute(Route):
         middleware: MiddlewareList | None = None,
         max_message_size: int | None = None,
         allowed_origins: Sequence[str] | None = None,
+        dependencies: Sequence[Any] = (),
     ) -> None:
+        options: OperationOptions = {"dependencies": dependencies} if dependencies else {}
         super().__init__(
             path,
             endpoint,
@@ -131,6 +158,7 @@ class WebSocketRoute(Route):
             websocket=True,
             max_message_size=max_message_size,
             allowed_origins=allowed_origins,
+            **options,
         )
 
 
@@ -203,8 +231,8 @@ class Mount(BaseRoute):
         """Run the application for a scope of this mount."""
         await self.app(self.child_scope(scope), receive, send)
 
-    def under(self, prefix: str, max_body_size: int | None) -> Mount:
-        """Return the same mount below a prefix, with this limit if it has none."""
+    def under(self, prefix: str, max_body_size: int | None, options: Mapping[str, Any]) -> Mount:
+        """Return the same mount below a prefix, with this limit if it has none; the options stay outside of it."""
         limit = max_body_size if self.max_body_size is None else self.max_body_size
         mount = Mount(prefix + self.path, self.app, name=self.name, max_body_size=limit)
         mount.middleware = self.middleware

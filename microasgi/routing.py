@@ -9,7 +9,7 @@ import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, Unpack
 
 import anyio
 
@@ -22,9 +22,10 @@ from microasgi.exceptions import ConfigurationError, HTTPException
 from microasgi.foreign import respond
 from microasgi.hosts import Host
 from microasgi.lifespan import Enter, answer_lifespan, as_context, run_together
+from microasgi.options import MiddlewareList, OperationOptions
 from microasgi.registry import Registry
 from microasgi.responses import PlainTextResponse
-from microasgi.routes import BaseRoute, MiddlewareList, Mount, Route, WebSocketRoute
+from microasgi.routes import BaseRoute, Mount, Route, WebSocketRoute
 from microasgi.sockets import deny
 from microasgi.stack import Call, Layer, fold
 from microasgi.types import ASGIApp, Receive, Scope, Send
@@ -86,9 +87,18 @@ class Router(Registry, Entrance):
         self._lifespans.append(as_context(function, self))
         return function
 
-    def include(self, router: Registry, prefix: str = "", middleware: MiddlewareList | None = None) -> None:
-        """Take over a router's routes, below a prefix, with its middleware around them; and its lifespans."""
-        super().include(router, prefix, middleware)
+    def include(
+        self,
+        router: Registry,
+        prefix: str = "",
+        middleware: MiddlewareList | None = None,
+        **options: Unpack[OperationOptions],
+    ) -> None:
+        """Take over a router's routes, below a prefix, with its middleware around them; and its lifespans.
+
+        The options, such as `tags` and `dependencies`, go around those that the routes have.
+        """
+        super().include(router, prefix, middleware, **options)
         if isinstance(router, Router):
             self._lifespans += router._lifespans
 

@@ -53,7 +53,7 @@ def socket_app(
 async def deny(scope: Scope, receive: Receive, send: Send, error: HTTPException) -> None:
     """Refuse a handshake with an error's response, with 403 where the server can send none."""
     websocket: WebSocket[Any] = WebSocket(scope, receive, send)
-    await websocket.send_denial_response(problem(websocket, error.status_code, error.detail, error.headers))
+    await websocket.send_denial_response(problem(websocket, error.status_code, error.detail, error.headers, error.members))
 
 
 def _may_open(scope: Scope, origin: str, allowed: frozenset[str] | None) -> bool:
@@ -74,7 +74,7 @@ def _peer_left(error: Exception) -> bool:
 
 def _denial(websocket: WebSocket[Any], error: HTTPException) -> Response:
     try:
-        return problem(websocket, error.status_code, error.detail, error.headers)
+        return problem(websocket, error.status_code, error.detail, error.headers, error.members)
     except Exception as broken:  # a status or a header that no response can have
         report(websocket, broken)
         return problem(websocket, 500, "Internal Server Error")
