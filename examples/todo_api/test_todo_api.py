@@ -1,0 +1,401 @@
+"""The API of todos, through the test client."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import accounts
+import pytest
+import store
+import todos
+from app import app
+
+from microasgi.testing import TestClient
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(100)
+PASSWORD = "a long password"
+
+
+@pytest.fixture
+def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]:
+    cheap = {"n": 16, "r": 8, "p": 1}  # tests need not wait
+    monkeypatch.setattr(accounts, "COST", cheap)
+    monkeypatch.setattr(accounts, "NOBODY", accounts.hash_password("nobody"))
+    monkeypatch.setenv("TODO_DATABASE", str(tmp_path / "todos.sqlite3"))
+    with TestClient(app, headers={"accept": "application/json"}) as client:
+        yield client
+
+
+@pytest.fixture
+def ada(client: TestClient) -> TestClient:
+    """The client, as Ada."""
+    return become(client, "ada")
+
+
+def become(client: TestClient, name: str) -> TestClient:
+    client.headers.pop("authorization", None)
+    client.post("/users", json={"name": name, "password": PASSWORD})
+    token = client.post("/tokens", data={"username": name, "password": PASSWORD}).json()["access_token"]
+    client.headers["authorization"] = f"Bearer {token}"
+    return client
+
+
+def add(client: TestClient, title: str = "Buy milk", **rest: Any) -> Any:
+    return client.post("/todos", json={"title": title, **rest}).raise_for_status().json()
+
+
+def faults(answer: Any) -> set[str]:
+    """Return where something is faulty; the answer is a 422."""
+    assert answer.status_code == 422, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    return {error["in"] + " " + error.get("name", error.get("pointer")) for error in answer.json()["errors"]}
+
+
+# Accounts
+
+
+def test_an_account_gives_a_token_and_the_token_says_who_it_is(client: TestClient) -> None:
+    made = client.post("/users", json={"name": "ada", "password": PASSWORD})
+    assert (made.status_code, made.json()) == (201, {"id": 1, "name": "ada"})
+    answer = client.post("/tokens", data={"grant_type": "password", "username": "ada", "password": PASSWORD})
+    token = answer.json()
+    assert (token["token_type"], token["expires_in"]) == ("bearer", store.TOKEN_SECONDS)
+    me = client.get("/users/me", headers={"authorization": f"Bearer {token['access_token']}"})
+    assert me.json() == {"id": 1, "name": "ada"}
+
+
+def test_a_name_is_given_once(ada: TestClient) -> None:
+    answer = ada.post("/users", json={"name": "ADA", "password": PASSWORD})
+    assert (answer.status_code, answer.json()["detail"]) == (409, "The name ADA is taken.")
+
+
+def test_a_faulty_account_is_explained(client: TestClient) -> None:
+    answer = client.post("/users", json={"name": "a b", "password": PASSWORD})
+    assert faults(answer) == {"body #/name"}
+    assert faults(client.post("/users", json={"name": "ada", "password": "short"})) == {"body #/password"}
+    assert PASSWORD not in answer.text
+
+
+@pytest.mark.parametrize(("name", "password"), [("ada", "a wrong password"), ("bob", PASSWORD), ("", "")])
+def test_a_wrong_name_or_password_gives_no_token(ada: TestClient, name: str, password: str) -> None:
+    answer = ada.post("/tokens", data={"username": name, "password": password})
+    assert answer.status_code == 400
+    assert answer.json()["detail"] == "Name or password are wrong."
+
+
+@pytest.mark.parametrize("value", [None, "Bearer", "Bearer x", "Basic YTpi", "Bearer \u00fc", "Token abc"])
+@pytest.mark.parametrize("path", ["/users/me", "/todos", "/todos/1"])
+def test_nothing_is_shown_without_a_token(client: TestClient, path: str, value: str | None) -> None:
+    headers = {} if value is None else {b"authorization": value.encode("latin-1")}
+    answer = client.get(path, headers=headers)  # type: ignore[arg-type]
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"].startswith("Bearer")
+
+
+def test_a_token_ends_with_the_log_out(ada: TestClient) -> None:
+    assert ada.delete("/tokens").status_code == 204
+    assert ada.get("/users/me").status_code == 401
+
+
+def test_a_token_ends_with_its_time(ada: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    later = store.time.time() + store.TOKEN_SECONDS + 2
+    monkeypatch.setattr(store.time, "time", lambda: later)
+    assert ada.get("/users/me").status_code == 401
+
+
+def test_the_database_has_no_password_and_no_token(ada: TestClient, tmp_path: Path) -> None:
+    token = ada.headers["authorization"].removeprefix("Bearer ")
+    kept = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    assert b"ada" in kept
+    assert token.encode() not in kept
+    assert PASSWORD.encode() not in kept
+
+
+# Todos
+
+
+def test_a_todo_is_added_read_changed_and_deleted(ada: TestClient) -> None:
+    answer = ada.post("/todos", json={"title": "Buy milk", "due": "2030-01-31"})
+    todo = answer.json()
+    assert (answer.status_code, answer.headers["location"]) == (201, f"/todos/{todo['id']}")
+    assert (todo["title"], todo["done"], todo["due"], todo["version"]) == ("Buy milk", False, "2030-01-31", 1)
+    assert ada.get("/todos/1").json() == todo
+
+    changed = ada.put("/todos/1", json={"title": "Buy oat milk", "done": True})
+    assert changed.status_code == 200
+    todo = ada.get("/todos/1").json()
+    assert todo == changed.json()
+    assert (todo["title"], todo["done"], todo["due"], todo["version"]) == ("Buy oat milk", True, None, 2)
+
+    assert ada.delete("/todos/1").status_code == 204
+    missing = ada.get("/todos/1")
+    assert (missing.status_code, missing.json()["detail"]) == (404, "There is no todo 1.")
+
+
+@pytest.mark.parametrize(
+    ("body", "where"),
+    [
+        ({}, ""),
+        ({"title": ""}, "/title"),
+        ({"title": "x" * 201}, "/title"),
+        ({"title": 7}, "/title"),
+        ({"title": "a", "done": "yes"}, "/done"),
+        ({"title": "a", "due": "tomorrow"}, "/due"),
+        ([], ""),
+        (None, ""),
+    ],
+)
+def test_a_faulty_todo_is_explained(ada: TestClient, body: Any, where: str) -> None:
+    assert faults(ada.post("/todos", json=body)) == {f"body #{where}"}
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "status"),
+    [(b'{"title": ', "application/json", 400), (b"title=milk", "application/x-www-form-urlencoded", 415)],
+)
+def test_what_is_no_json_is_told_so(ada: TestClient, content: bytes, kind: str, status: int) -> None:
+    assert ada.post("/todos", content=content, headers={"content-type": kind}).status_code == status
+
+
+@pytest.mark.parametrize("number", ["0", "x", "1.5", str(2**63), "9" * 400])
+def test_a_faulty_number_is_explained(ada: TestClient, number: str) -> None:
+    assert faults(ada.get(f"/todos/{number}")) == {"path todo_id"}
+
+
+def test_all_that_is_faulty_is_said_at_once(ada: TestClient) -> None:
+    answer = ada.get("/todos?limit=0&after=x&done=perhaps")
+    assert faults(answer) == {"query limit", "query after", "query done"}
+
+
+def test_nobody_sees_what_is_another_users(ada: TestClient) -> None:
+    add(ada)
+    bob = become(ada, "bob")
+    assert bob.get("/todos").json() == []
+    assert bob.get("/todos/1").status_code == 404
+    assert bob.put("/todos/1", json={"title": "mine"}).status_code == 404
+    assert bob.delete("/todos/1").status_code == 404
+    assert bob.get("/todos/1/attachments").status_code == 404
+
+
+def test_todos_are_listed_in_pages(ada: TestClient) -> None:
+    for number in range(5):
+        add(ada, f"todo {number}", done=number % 2 == 0)
+    first = ada.get("/todos?limit=2")
+    assert [todo["title"] for todo in first.json()] == ["todo 0", "todo 1"]
+    second = ada.get(first.links["next"]["url"])
+    assert [todo["title"] for todo in second.json()] == ["todo 2", "todo 3"]
+    third = ada.get(second.links["next"]["url"])
+    assert [todo["title"] for todo in third.json()] == ["todo 4"]
+    assert "next" not in third.links
+
+
+def test_a_page_keeps_what_was_asked_for(ada: TestClient) -> None:
+    for number in range(5):
+        add(ada, f"todo {number}", done=number % 2 == 0)
+    first = ada.get("/todos?limit=2&done=true")
+    assert [todo["title"] for todo in first.json()] == ["todo 0", "todo 2"]
+    assert [todo["title"] for todo in ada.get(first.links["next"]["url"]).json()] == ["todo 4"]
+    assert [todo["title"] for todo in ada.get("/todos?done=false").json()] == ["todo 1", "todo 3"]
+
+
+def test_a_todo_that_is_known_is_not_sent_again(ada: TestClient) -> None:
+    add(ada)
+    etag = ada.get("/todos/1").headers["etag"]
+    assert ada.get("/todos/1", headers={"if-none-match": etag}).status_code == 304
+    ada.put("/todos/1", json={"title": "Buy bread"})
+    assert ada.get("/todos/1", headers={"if-none-match": etag}).status_code == 200
+
+
+def test_two_who_change_the_same_todo_do_not_undo_each_other(ada: TestClient) -> None:
+    add(ada)
+    seen = {"if-match": ada.get("/todos/1").headers["etag"]}
+    assert ada.put("/todos/1", json={"title": "Buy bread"}, headers=seen).status_code == 200
+    assert ada.put("/todos/1", json={"title": "Buy beer"}, headers=seen).status_code == 412
+    assert ada.delete("/todos/1", headers=seen).status_code == 412
+    now = {"if-match": ada.get("/todos/1").headers["etag"]}
+    assert ada.get("/todos/1").json()["title"] == "Buy bread"
+    assert ada.delete("/todos/1", headers=now).status_code == 204
+
+
+def test_one_that_is_changed_between_reading_and_writing_is_not_overwritten(
+    ada: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(ada)
+    real = store.Store.change_todo
+
+    def slow(self: store.Store, todo: store.Todo, draft: store.Draft) -> Any:
+        real(self, todo, store.Draft("faster"))
+        return real(self, todo, draft)
+
+    monkeypatch.setattr(store.Store, "change_todo", slow)
+    assert ada.put("/todos/1", json={"title": "slower"}).status_code == 412
+    assert ada.get("/todos/1").json()["title"] == "faster"
+
+
+def test_a_todo_that_is_sent_twice_is_added_once(ada: TestClient) -> None:
+    key = {"idempotency-key": '"8e03978e-40d5-43e8-bc93-6894a57f9324"'}
+    first, second = (ada.post("/todos", json={"title": "Buy milk"}, headers=key) for _ in range(2))
+    assert (first.status_code, first.json()) == (second.status_code, second.json())
+    assert second.headers["location"] == first.headers["location"]
+    assert len(ada.get("/todos").json()) == 1
+    bob = become(ada, "bob")
+    assert bob.post("/todos", json={"title": "Buy milk"}, headers=key).json()["id"] == 2  # keys are of one user
+
+
+# Attachments
+
+
+def upload(client: TestClient, content: bytes = PNG, name: str = "a.png", todo: int = 1) -> Any:
+    return client.post(f"/todos/{todo}/attachments", files={"file": (name, content, "text/html")})
+
+
+def test_a_file_is_attached_and_given_back(ada: TestClient) -> None:
+    add(ada)
+    answer = upload(ada, name="../../milk.png")
+    assert answer.status_code == 201
+    assert answer.json() == {"id": 1, "name": "milk.png", "media_type": "image/png", "size": 108, "sha256": None}
+    file = ada.get("/todos/1/attachments/1")
+    assert (file.content, file.headers["content-type"]) == (PNG, "image/png")
+    assert file.headers["content-disposition"].startswith("attachment")
+    assert file.headers["x-content-type-options"] == "nosniff"
+
+
+def test_the_checksum_is_there_after_the_answer(ada: TestClient) -> None:
+    add(ada)
+    upload(ada)
+    (attachment,) = ada.get("/todos/1/attachments").json()
+    assert attachment["sha256"] == store.hashlib.sha256(PNG).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("content", "status"),
+    [
+        (b"<script>alert(1)</script>", 415),
+        (b"", 415),
+        (PNG + bytes(todos.UPLOAD_SIZE), 413),
+        (PNG + bytes(2 * todos.UPLOAD_SIZE), 413),
+    ],
+)
+def test_other_files_are_refused(ada: TestClient, content: bytes, status: int) -> None:
+    add(ada)
+    assert upload(ada, content).status_code == status
+    assert ada.get("/todos/1/attachments").json() == []
+
+
+def test_an_upload_without_a_file_is_explained(ada: TestClient) -> None:
+    add(ada)
+    form = {"content-type": "multipart/form-data; boundary=x"}
+    assert faults(ada.post("/todos/1/attachments", content=b"--x--\r\n", headers=form)) == {"file file"}
+    assert ada.post("/todos/1/attachments", json={}).status_code == 415
+
+
+def test_attachments_go_with_their_todo(ada: TestClient) -> None:
+    add(ada)
+    upload(ada)
+    ada.delete("/todos/1")
+    add(ada)
+    assert ada.get("/todos/2/attachments").json() == []
+    assert ada.get("/todos/2/attachments/1").status_code == 404
+    assert upload(ada, todo=1).status_code == 404
+
+
+# The whole
+
+
+def test_errors_are_problem_documents(client: TestClient) -> None:
+    answer = client.get("/nowhere")
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json() == {"type": "about:blank", "title": "Not Found", "status": 404}
+
+
+def test_todos_outlive_the_server(ada: TestClient) -> None:
+    add(ada)
+    ada.close()
+    with TestClient(app, headers=ada.headers) as again:
+        assert again.get("/todos").json()[0]["title"] == "Buy milk"
+
+
+def test_many_at_once(ada: TestClient) -> None:
+    workers = [threading.Thread(target=add, args=(ada, f"todo {number}")) for number in range(8)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert len({todo["id"] for todo in ada.get("/todos").json()}) == 8
+
+
+def test_the_document_describes_what_there_is(client: TestClient) -> None:
+    document = client.get("/openapi.json").json()
+    assert document["openapi"].startswith("3.1")
+    assert document["paths"].keys() == {
+        "/users",
+        "/users/me",
+        "/tokens",
+        "/todos",
+        "/todos/{todo_id}",
+        "/todos/{todo_id}/attachments",
+        "/todos/{todo_id}/attachments/{number}",
+    }
+    change = document["paths"]["/todos/{todo_id}"]["put"]
+    assert change["tags"] == ["todos"]
+    assert {"200", "401", "404", "412", "422"} <= change["responses"].keys()
+    assert change["security"]
+    assert {"Draft", "Todo", "Attachment", "Account", "Token", "User"} <= document["components"]["schemas"].keys()
+
+
+def test_the_document_is_valid(client: TestClient) -> None:
+    validator = pytest.importorskip("openapi_spec_validator")
+    validator.validate(client.get("/openapi.json").json())
+
+
+def test_the_page_of_the_documentation_is_there(client: TestClient) -> None:
+    page = client.get("/docs", headers={"accept": "text/html"})
+    assert (page.status_code, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert "Todos" in page.text or "openapi.json" in page.text
+
+
+@pytest.mark.server
+def test_a_visit_to_a_real_server(tmp_path: Path) -> None:
+    """Sign up, add a todo, read it again: over a socket."""
+    import json
+    import os
+    import socket
+    import subprocess
+    import time
+    from urllib.request import Request, urlopen
+
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    command = [sys.executable, "-m", "uvicorn", "app:app", "--port", str(port), "--log-level", "warning"]
+    environment = {**os.environ, "TODO_DATABASE": str(tmp_path / "todos.sqlite3")}
+
+    def send(method: str, path: str, data: bytes | None = None, **headers: str) -> Any:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        with urlopen(Request(f"http://127.0.0.1:{port}{path}", data, named, method=method), timeout=20) as answer:
+            return json.load(answer)
+
+    with subprocess.Popen(command, cwd=Path(__file__).parent, env=environment) as process:
+        try:
+            for _ in range(200):
+                assert process.poll() is None, "uvicorn has stopped"
+                try:
+                    send("GET", "/openapi.json")
+                except OSError:
+                    time.sleep(0.1)
+                else:
+                    break
+            account = json.dumps({"name": "ada", "password": PASSWORD}).encode()
+            assert send("POST", "/users", account, content_type="application/json")["name"] == "ada"
+            token = send("POST", "/tokens", f"username=ada&password={PASSWORD.replace(' ', '+')}".encode())
+            bearer = f"Bearer {token['access_token']}"
+            body = json.dumps({"title": "Buy milk"}).encode()
+            send("POST", "/todos", body, content_type="application/json", authorization=bearer)
+            assert [todo["title"] for todo in send("GET", "/todos", authorization=bearer)] == ["Buy milk"]
+        finally:
+            process.terminate()
+            assert process.wait(timeout=20) in {0, -15}
