@@ -1,4 +1,4 @@
-"""Users, their tokens, todos and attachments in SQLite. Every method may wait for the disk: call it in a worker thread."""
+"""Users, tokens, todos and attachments in SQLite. Every method may wait for the disk: call it in a worker thread."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import hashlib
 import secrets
 import sqlite3
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from threading import Lock
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from msgspec import Meta
 
+T = TypeVar("T")
 TOKEN_SECONDS = 8 * 60 * 60
 _SCHEMA = """
 PRAGMA journal_mode = WAL;
@@ -79,7 +81,7 @@ class Attachment:
 
 
 class Store:
-    """One database file, one connection, one at a time."""
+    """One database file, one connection, one caller at a time."""
 
     def __init__(self, path: Path) -> None:
         self._lock = Lock()
@@ -93,44 +95,42 @@ class Store:
     def add_user(self, name: str, password: str) -> User | None:
         """Add a user with the hash of a password; None if the name is taken, whatever its capitals."""
         statement = "INSERT INTO users (name, password) VALUES (?, ?) ON CONFLICT DO NOTHING RETURNING id, name"
-        return next((User(*row) for row in self._run(statement, name, password)), None)
+        return self._one(User, statement, name, password)
 
-    def password(self, name: str) -> tuple[User, str] | None:
-        """Return the user of that name with the hash of the password."""
-        rows = self._run("SELECT id, name, password FROM users WHERE name = ?", name)
-        return next(((User(number, name), password) for number, name, password in rows), None)
+    def user_named(self, name: str) -> User | None:
+        """Return the user of that name."""
+        return self._one(User, "SELECT id, name FROM users WHERE name = ?", name)
+
+    def password_of(self, user: User) -> str:
+        """Return the hash of the password."""
+        return self._one(str, "SELECT password FROM users WHERE id = ?", user.id) or ""
 
     def add_token(self, user: User) -> str:
         """Return a new token of a user. Only its hash is kept, so whoever reads the database has no token."""
-        token = secrets.token_urlsafe(32)
-        self._run("DELETE FROM tokens WHERE expires < ?", int(time.time()))
-        self._run("INSERT INTO tokens VALUES (?, ?, ?)", _digest(token), user.id, int(time.time()) + TOKEN_SECONDS)
+        token, now = secrets.token_urlsafe(32), int(time.time())
+        self._all(tuple, "DELETE FROM tokens WHERE expires < ?", now)
+        self._all(tuple, "INSERT INTO tokens VALUES (?, ?, ?)", _digest(token), user.id, now + TOKEN_SECONDS)
         return token
-
-    def delete_token(self, token: str) -> None:
-        """Forget a token."""
-        self._run("DELETE FROM tokens WHERE digest = ?", _digest(token))
 
     def user_of(self, token: str) -> User | None:
         """Return whose token this is, if it is valid."""
         statement = "SELECT users.id, name FROM users JOIN tokens ON user = users.id WHERE digest = ? AND expires >= ?"
-        return next((User(*row) for row in self._run(statement, _digest(token), int(time.time()))), None)
+        return self._one(User, statement, _digest(token), int(time.time()))
 
     def todos(self, user: User, limit: int, after: int, done: bool | None) -> list[Todo]:
         """Return todos by number, those `after` one, all or only those that are (not) done."""
         condition = "" if done is None else f"AND done = {done:d}"
         statement = f"SELECT {_TODO} FROM todos WHERE user = ? AND id > ? {condition} ORDER BY id LIMIT ?"
-        return [_todo(row) for row in self._run(statement, user.id, after, limit)]
+        return self._all(_todo, statement, user.id, after, limit)
 
     def todo(self, user: User, number: int) -> Todo | None:
         """Return a todo, if it is this user's."""
-        rows = self._run(f"SELECT {_TODO} FROM todos WHERE user = ? AND id = ?", user.id, number)
-        return next(map(_todo, rows), None)
+        return self._one(_todo, f"SELECT {_TODO} FROM todos WHERE user = ? AND id = ?", user.id, number)
 
     def add_todo(self, user: User, draft: Draft) -> Todo:
         """Add a todo."""
         statement = f"INSERT INTO todos (user, title, done, due, changed) VALUES (?, ?, ?, ?, ?) RETURNING {_TODO}"
-        return _todo(self._run(statement, user.id, *_values(draft))[0])
+        return self._all(_todo, statement, user.id, *_values(draft))[0]
 
     def change_todo(self, todo: Todo, draft: Draft) -> Todo | None:
         """Change a todo; None if somebody has changed or deleted it since it was read."""
@@ -138,12 +138,12 @@ class Store:
             "UPDATE todos SET title = ?, done = ?, due = ?, changed = ?, version = version + 1 "
             f"WHERE id = ? AND version = ? RETURNING {_TODO}"
         )
-        return next(map(_todo, self._run(statement, *_values(draft), todo.id, todo.version)), None)
+        return self._one(_todo, statement, *_values(draft), todo.id, todo.version)
 
     def delete_todo(self, todo: Todo) -> bool:
         """Delete a todo with its attachments; False if somebody has changed or deleted it since it was read."""
         statement = "DELETE FROM todos WHERE id = ? AND version = ? RETURNING id"
-        return bool(self._run(statement, todo.id, todo.version))
+        return self._one(int, statement, todo.id, todo.version) is not None
 
     def attach(self, todo: Todo, name: str, media_type: str, content: bytes) -> Attachment | None:
         """Attach a file to a todo; None if the todo has gone meanwhile."""
@@ -151,27 +151,28 @@ class Store:
             "INSERT INTO attachments (todo, name, media_type, size, content) "
             f"SELECT id, ?, ?, ?, ? FROM todos WHERE id = ? RETURNING {_ATTACHMENT}"
         )
-        rows = self._run(statement, name, media_type, len(content), content, todo.id)
-        return next((Attachment(*row) for row in rows), None)
+        return self._one(Attachment, statement, name, media_type, len(content), content, todo.id)
 
     def attachments(self, todo: Todo) -> list[Attachment]:
         """Return the attachments of a todo."""
-        rows = self._run(f"SELECT {_ATTACHMENT} FROM attachments WHERE todo = ? ORDER BY id", todo.id)
-        return [Attachment(*row) for row in rows]
+        return self._all(Attachment, f"SELECT {_ATTACHMENT} FROM attachments WHERE todo = ? ORDER BY id", todo.id)
 
-    def content(self, todo: Todo, number: int) -> tuple[Attachment, bytes] | None:
-        """Return an attachment of a todo with what is in it."""
-        statement = f"SELECT {_ATTACHMENT}, content FROM attachments WHERE todo = ? AND id = ?"
-        return next(((Attachment(*row[:-1]), row[-1]) for row in self._run(statement, todo.id, number)), None)
+    def content(self, todo: Todo, number: int) -> tuple[str, bytes] | None:
+        """Return the media type of an attachment, and what is in it."""
+        statement = "SELECT media_type, content FROM attachments WHERE todo = ? AND id = ?"
+        return self._one(lambda *row: row, statement, todo.id, number)
 
     def add_digest(self, attachment: Attachment, content: bytes) -> None:
         """Write down the SHA-256 of an attachment."""
         digest = hashlib.sha256(content).hexdigest()
-        self._run("UPDATE attachments SET sha256 = ? WHERE id = ?", digest, attachment.id)
+        self._all(tuple, "UPDATE attachments SET sha256 = ? WHERE id = ?", digest, attachment.id)
 
-    def _run(self, statement: str, *values: Any) -> list[Any]:
+    def _all(self, kind: Callable[..., T], statement: str, *values: Any) -> list[T]:
         with self._lock, self._database:  # commits at the end, or rolls back
-            return self._database.execute(statement, values).fetchall()
+            return [kind(*row) for row in self._database.execute(statement, values)]
+
+    def _one(self, kind: Callable[..., T], statement: str, *values: Any) -> T | None:
+        return next(iter(self._all(kind, statement, *values)), None)
 
 
 def _digest(token: str) -> bytes:
@@ -183,7 +184,6 @@ def _values(draft: Draft) -> tuple[Any, ...]:
     return draft.title, draft.done, due, datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _todo(row: Any) -> Todo:
-    number, title, done, due, changed, version = row
+def _todo(number: int, title: str, done: int, due: str | None, changed: str, version: int) -> Todo:
     day = date.fromisoformat(due) if due else None
     return Todo(number, title, bool(done), day, datetime.fromisoformat(changed), version)

@@ -78,9 +78,7 @@ def list_attachments(todo: OwnTodo, store: State[Store]) -> list[Attachment]:
     return store.attachments(todo)
 
 
-@todos.post(
-    "/todos/{todo_id}/attachments", status=201, raises=[404, 413, 415], max_body_size=UPLOAD_SIZE + 16 * 1024
-)
+@todos.post("/todos/{todo_id}/attachments", status=201, raises=[404, 413, 415], max_body_size=UPLOAD_SIZE + 16 * 1024)
 async def attach(
     todo: OwnTodo, file: Annotated[UploadFile, File()], store: State[Store], tasks: BackgroundTasks
 ) -> Attachment:
@@ -105,6 +103,6 @@ def get_attachment(todo: OwnTodo, number: Annotated[int, Path(ge=1, le=LARGEST)]
     found = store.content(todo, number)
     if found is None:
         raise HTTPException(404, f"There is no attachment {number}.")
-    attachment, content = found
+    media_type, content = found
     headers = {"content-disposition": "attachment", "x-content-type-options": "nosniff"}
-    return Response(content, media_type=attachment.media_type, headers=headers)
+    return Response(content, media_type=media_type, headers=headers)
