@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias, TypeVar
 
 from microasgi.exceptions import ConfigurationError
 from microasgi.typed.constraints import Constraints
 
-__all__ = ["Body", "Cookie", "Depends", "File", "Form", "Header", "Marker", "Path", "Query", "Security"]
+__all__ = [
+    "Body",
+    "Cookie",
+    "Depends",
+    "File",
+    "Form",
+    "FromState",
+    "Header",
+    "Marker",
+    "Path",
+    "Query",
+    "Security",
+    "State",
+]
 
 
 class Marker:
@@ -138,3 +151,12 @@ class Security(Depends):
         if isinstance(scopes, str):
             raise ConfigurationError(f"scopes is a list, write scopes=[{scopes!r}]")
         self.scopes = tuple(scopes)
+
+
+class FromState:
+    """In `Annotated`: the value that the lifespan (or a middleware) put into the state under the parameter's name."""
+
+
+T = TypeVar("T")
+State: TypeAlias = Annotated[T, FromState()]
+"""`db: State[Database]` is `request.state.db`, as a Database to type checkers; without brackets, the whole state."""

@@ -1,0 +1,70 @@
+"""Injected values: what a handler gets because of a parameter's type, and what becomes of it after the handler."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from microasgi.background import BackgroundTasks
+from microasgi.connection import HTTPConnection
+from microasgi.responses import Response
+from microasgi.typed.bodies import Slots
+from microasgi.typed.faults import Fault
+from microasgi.typed.parameters import Read
+
+__all__ = ["MakeStep", "find_state", "merge_response", "read_state", "run_after"]
+
+
+class MakeStep:
+    """Make a new object for each request: background tasks to be filled, or a response to be dressed."""
+
+    def __init__(self, slot: int, make: Callable[[], Any]) -> None:
+        self.slot = slot
+        self._make = make
+
+    async def run(self, slots: Slots, faults: list[Fault]) -> None:
+        """Fill the slot."""
+        slots[self.slot] = self._make()
+
+
+def find_state(connection: HTTPConnection[Any]) -> Any:
+    """Return the whole state of the request."""
+    return connection.state
+
+
+def read_state(name: str) -> Read:
+    """Return the function that gets a name of the request's state."""
+
+    def read(connection: HTTPConnection[Any]) -> Any:
+        try:
+            return connection.state[name]
+        except KeyError:
+            known = ", ".join(connection.state) or "nothing"
+            raise RuntimeError(
+                f"the state has no {name!r}, which a handler asks for as State[...]; it has: {known}. Yield "
+                f"{{{name!r}: ...}} from the application's lifespan, and let it run (tests: `with TestClient(app)`)"
+            ) from None
+
+    return read
+
+
+def run_after(response: Response, tasks: BackgroundTasks) -> Response:
+    """Return the response with these background tasks, before those it has."""
+    if not tasks.tasks:
+        return response
+    if response.background is not None:
+        tasks.add_task(response.background)
+    response = response.as_returned()
+    response.background = tasks
+    return response
+
+
+def merge_response(response: Response, dress: Response) -> Response:
+    """Return the response with the headers, the cookies and the background that the handler gave to its `Response`."""
+    response = response.as_returned()
+    given = [pair for pair in dress.raw_headers if pair[0] not in {b"content-length", b"content-type"}]
+    names = {name for name, _ in given if name != b"set-cookie"}
+    response.raw_headers = [pair for pair in response.raw_headers if pair[0] not in names] + given
+    if dress.background is not None and response.background is None:
+        response.background = dress.background
+    return response

@@ -1,0 +1,198 @@
+"""Operations: one handler at one route, with all that its call needs. What the core calls, and the document describes."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Any, TypeAlias
+
+from microasgi.exceptions import ConfigurationError
+from microasgi.requests import Request
+from microasgi.responses import Response
+from microasgi.routes import Route
+from microasgi.typed.answers import finisher
+from microasgi.typed.dependencies import EXITS, caller, kind_of
+from microasgi.typed.exits import Exits
+from microasgi.typed.faults import Fault, ValidationError
+from microasgi.typed.injected import merge_response, run_after
+from microasgi.typed.optins import Respond, wrap
+from microasgi.typed.parameters import Parameter
+from microasgi.typed.planning import Planner, Situation
+from microasgi.typed.results import result_of
+from microasgi.typed.security import SecurityScheme
+from microasgi.typed.signature import Signature, read_signature
+
+__all__ = ["Operation", "bind_route"]
+
+Overrides: TypeAlias = Mapping[Callable[..., Any], Callable[..., Any]]
+_NOTHING: Overrides = {}
+
+
+def bind_route(route: Route, namespace: Mapping[str, Any]) -> Operation | None:
+    """Return a route's handler bound, or None where it turns out that the core calls it in the best way itself."""
+    signature = read_signature(route.endpoint, namespace, route.where)
+    operation = Operation(route, signature, {**namespace} if signature.parameters else {})
+    return None if operation.is_plain else operation
+
+
+class Operation:
+    """A typed handler of a route; see the attributes for what its request holds and its response is."""
+
+    def __init__(
+        self, route: Route, signature: Signature, names: Mapping[str, Any], overrides: Overrides = _NOTHING
+    ) -> None:
+        self.handler = route.endpoint
+        self.where = signature.where
+        self._route, self._signature, self._names, self._overrides = route, signature, names, overrides
+        self._path = route.template.parameters
+        situation = Situation(
+            self._path, route.methods or (), route.websocket, route.where, {**names}, overrides
+        )
+        plan = Planner(situation)
+        for dependency in route.options.get("dependencies", ()):
+            plan.require(dependency)
+        self._invocation = plan.invocation(signature, of_handler=True)
+        plan.settle()
+        self.parameters: tuple[Parameter, ...] = tuple(plan.parameters.values())
+        self.form: tuple[Parameter, ...] = tuple(plan.form.parameters) if plan.form else ()
+        self.body: tuple[Parameter, ...] = tuple(plan.body.parameters) if plan.body else ()
+        self.embeds = plan.body is not None and plan.body.embeds
+        self.security: tuple[tuple[SecurityScheme, tuple[str, ...]], ...] = tuple(plan.security)
+        self.result = result_of(signature.result, route.options.get("json"), self.where)
+        self._steps = tuple(plan.steps)
+        self._blank = [None] * (plan.slots - 1)
+        self._tasks = plan.tasks.slot if plan.tasks else None
+        self._response = plan.response.slot if plan.response else None
+        self._has_dependencies = plan.has_dependencies
+        self._variants: dict[Any, Operation] = {}
+        self._begin()
+
+    def _begin(self) -> None:
+        """Choose how the handler is called, and how its result is answered."""
+        options = self._route.options
+        arranged = self._invocation.arranged(self.handler)
+        self._start = _starter(self.handler, arranged, websocket=self._route.websocket)
+        dresses = self._tasks is not None or self._response is not None
+        opted = any(options.get(name) for name in ("renderers", "etag", "idempotent"))
+        self._finish = finisher(self.result, options, self.handler, always=dresses or opted)
+        self._respond: Respond | None = wrap(self._answer, options, self.where) if opted else None
+        self.call = self._call_websocket if self._route.websocket else self._choose_call()
+
+    def _choose_call(self) -> Callable[[Any], Awaitable[Any]]:
+        if self._steps or self._respond is not None:
+            return self._call_in_steps
+        return self._call_at_once
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing but the connection goes in, and nothing is done with what comes out."""
+        arguments = self._invocation.arguments
+        takes_connection = len(arguments) == 1 and arguments[0].read is None and not arguments[0].by_keyword
+        plain = (takes_connection or not arguments) and not self._steps and self._respond is None
+        return plain and self._finish is None and self._route.options.get("headers") is None
+
+    def again(self, route: Any) -> Operation:
+        """Return the same handler for another route: at another place, with other options."""
+        return Operation(route, self._signature, self._names)
+
+    def settle(self) -> None:
+        """Refuse parameters of a path that does not have them."""
+        for parameter in self.parameters:
+            if parameter.place == "path" and parameter.alias not in self._path:
+                raise ConfigurationError(
+                    f"{self.where}: {parameter.name} comes from the path, and {self._route.path!r} has no "
+                    f"{{{parameter.alias}}}: write it into the path, or take Path() away"
+                )
+
+    async def _call_at_once(self, request: Request[Any]) -> Any:
+        faults: list[Fault] = []
+        values = self._invocation.values([request], faults)
+        if values is None:
+            raise ValidationError(faults)
+        result = await self._start(*values)
+        return result if self._finish is None else self._finish(result)
+
+    def _call_in_steps(self, request: Request[Any]) -> Awaitable[Any]:
+        return self._as_overridden(request)._perform(request)
+
+    async def _perform(self, request: Request[Any]) -> Any:
+        slots: list[Any] = [request, *self._blank]
+        try:
+            result = await self._run(request, slots)
+            exits: Exits | None = slots[EXITS]
+            if exits is not None:
+                await exits.end_function()
+        except Exception as error:
+            if slots[EXITS] is not None:
+                await slots[EXITS].fail(error)
+            raise
+        return result
+
+    async def _run(self, connection: Any, slots: list[Any]) -> Any:
+        faults: list[Fault] = []
+        for step in self._steps:
+            await step.run(slots, faults)
+        values = self._invocation.values(slots, faults)
+        if values is None or faults:
+            raise ValidationError(faults)
+        if self._respond is not None:
+            result = await self._respond(connection, values)
+        else:
+            result = await self._start(*values)
+            result = result if self._finish is None else self._finish(result)
+        if self._response is not None:
+            result = merge_response(result, slots[self._response])
+        return result if self._tasks is None else run_after(result, slots[self._tasks])
+
+    async def _answer(self, request: Request[Any], values: Any) -> Response:
+        result: Any = await self._start(*values)
+        return result if self._finish is None else self._finish(result)
+
+    def _call_websocket(self, websocket: Any) -> Awaitable[Any]:
+        return self._as_overridden(websocket)._perform_websocket(websocket)
+
+    async def _perform_websocket(self, websocket: Any) -> None:
+        slots: list[Any] = [websocket, *self._blank]
+        try:
+            await self._run(websocket, slots)
+            if slots[EXITS] is not None:
+                await slots[EXITS].end_function()
+        except Exception as error:
+            if slots[EXITS] is not None:
+                await slots[EXITS].fail(error)
+            raise
+        finally:
+            if slots[EXITS] is not None:
+                await slots[EXITS].finish()
+
+    def _as_overridden(self, connection: Any) -> Operation:
+        overrides = overrides_in(connection.scope) if self._has_dependencies else None
+        return self._variant(overrides) if overrides else self
+
+    def _variant(self, overrides: Overrides) -> Operation:
+        """Return this operation with other dependencies; made once for each set of them."""
+        key = frozenset(overrides.items())
+        if key not in self._variants:
+            self._variants[key] = Operation(self._route, self._signature, self._names, {**overrides})
+        return self._variants[key]
+
+
+def overrides_in(scope: Any) -> Overrides:
+    """Return what the application, or the one around it, says to call in place of dependencies."""
+    overrides: Overrides = getattr(scope.get("app"), "dependency_overrides", _NOTHING)
+    outermost = scope.get("microasgi.outermost")
+    return overrides if outermost is None else {**getattr(outermost, "dependency_overrides", _NOTHING), **overrides}
+
+
+def _starter(handler: Any, arranged: Callable[..., Any], *, websocket: bool) -> Callable[..., Awaitable[Any]]:
+    function = kind_of(handler)
+    if websocket and not inspect.iscoroutinefunction(function):
+        raise ConfigurationError(f"{handler!r}: a websocket handler has to be `async def`")
+    if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
+        return partial(_begin_stream, arranged)
+    return caller(handler, arranged)
+
+
+async def _begin_stream(handler: Callable[..., Any], *values: Any) -> Any:
+    return handler(*values)
