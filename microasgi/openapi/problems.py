@@ -1,0 +1,139 @@
+"""Problems: the errors that an operation answers with, all as problem details (RFC 9457).
+
+The law of this file: what the framework answers by itself is described where it can happen, and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import NoneType
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from microasgi.exceptions import ConfigurationError, HTTPException
+from microasgi.openapi.components import JSONSchema, Schemas
+from microasgi.openapi.inventory import Subject
+from microasgi.openapi.parameters import members
+
+if TYPE_CHECKING:
+    from microasgi.typed.operation import Operation, Parameter
+
+__all__ = ["describe_problems"]
+
+_MEMBERS: Final[JSONSchema] = {
+    "type": {"type": "string", "format": "uri-reference", "default": "about:blank"},
+    "title": {"type": "string", "description": "The standard phrase of the status."},
+    "status": {"type": "integer", "minimum": 400, "maximum": 599},
+    "detail": {"type": "string", "description": "What is wrong with this request."},
+}
+_PROBLEM: Final[JSONSchema] = {
+    "title": "Problem",
+    "description": "Problem details (RFC 9457).",
+    "type": "object",
+    "properties": _MEMBERS,
+    "required": ["type", "title", "status"],
+}
+_FAULT: Final[JSONSchema] = {
+    "type": "object",
+    "properties": {
+        "in": {"enum": ["path", "query", "header", "cookie", "form", "body"]},
+        "name": {"type": "string", "description": "The parameter."},
+        "pointer": {"type": "string", "description": "Where in its value, as a JSON pointer (RFC 6901)."},
+        "detail": {"type": "string", "description": "What is wrong there."},
+    },
+    "required": ["in", "detail"],
+}
+_VALIDATION_PROBLEM: Final[JSONSchema] = {
+    **_PROBLEM,
+    "title": "ValidationProblem",
+    "description": "Problem details (RFC 9457) that name every faulty parameter.",
+    "properties": {**_MEMBERS, "errors": {"type": "array", "items": _FAULT, "minItems": 1}},
+    "required": ["type", "title", "status", "errors"],
+}
+_FAULTY: Final = "Parameters are faulty."
+_CHALLENGE: Final = {"www-authenticate": {"schema": {"type": "string"}, "required": True}}
+
+
+def describe_problems(subject: Subject, schemas: Schemas) -> dict[int, dict[str, Any]]:
+    """Return the error responses of an operation, by status: those of `raises`, and the framework's own."""
+    own, raised = [*_own(subject.binding)], [*_raised(subject)]
+    statuses = sorted({status for status, _ in (*own, *raised)})
+    described: dict[int, dict[str, Any]] = {}
+    for status in statuses:
+        kinds = [_VALIDATION_PROBLEM] if (422, _FAULTY) in own and status == 422 else []
+        if not kinds or status in dict(raised):
+            kinds.append(_PROBLEM)
+        texts = dict.fromkeys(text for one, text in (*own, *raised) if one == status)
+        references = [schemas.own(kind["title"], kind) for kind in kinds]
+        schema = references[0] if len(references) == 1 else {"anyOf": references}
+        described[status] = _response(status, [*texts], schema, is_typed=subject.binding is not None)
+    return described
+
+
+def _response(status: int, texts: list[str], schema: JSONSchema, *, is_typed: bool) -> dict[str, Any]:
+    # Of several the standard phrase says nothing.
+    phrase = HTTPException(status).detail
+    told = [text for text in texts if text != phrase] or texts
+    response: dict[str, Any] = {"description": "\n\n".join(told) or str(status)}
+    if status == 401:
+        response["headers"] = _CHALLENGE
+    response["content"] = {"application/problem+json": {"schema": schema}}
+    if not is_typed:  # who does not ask for JSON gets text
+        response["content"]["text/plain"] = {"schema": {"type": "string"}}
+    return response
+
+
+def _own(binding: Operation | None) -> Iterator[tuple[int, str]]:
+    if binding is None:
+        return
+    parsed = bool(binding.form) or any(parameter.annotation is not bytes for parameter in binding.body)
+    if binding.body or binding.form:
+        yield 413, "The body is too large."
+    if parsed:
+        yield 400, "The body cannot be read."
+        yield 415, "The body is of another media type."
+    if any(scheme.auto_error for scheme, _ in binding.security):
+        yield 401, "Credentials are missing, or not valid."
+    if any(scopes for _, scopes in binding.security):
+        yield 403, "The credentials do not reach as far as this."
+    if parsed or any(map(_may_be_faulty, binding.parameters)):
+        yield 422, _FAULTY
+
+
+def _may_be_faulty(parameter: Parameter) -> bool:
+    if parameter.required and parameter.place != "path":
+        return True
+    return bool(parameter.constraints) or not {*members(parameter.annotation)} <= {str, NoneType, Any}
+
+
+def _raised(subject: Subject) -> Iterator[tuple[int, str]]:
+    for error in subject.options.get("raises") or ():
+        if isinstance(error, int):
+            yield error, HTTPException(error).detail
+        elif isinstance(error, HTTPException):
+            yield error.status_code, error.detail
+        else:
+            yield _of_class(error, subject.where)
+
+
+def _of_class(kind: Any, where: str) -> tuple[int, str]:
+    """Return what an error class says of itself: its status, and its docstring or else its detail."""
+    if not (isinstance(kind, type) and issubclass(kind, HTTPException)):
+        raise ConfigurationError(
+            f"{where}: raises has {kind!r}. Write statuses, classes of HTTPException, or HTTPException(409, 'why')"
+        )
+    said = "" if kind is HTTPException else (kind.__dict__.get("__doc__") or "").strip()
+    status: Any = getattr(kind, "status_code", None)
+    if not isinstance(status, int):
+        example = _example_of(kind, where)
+        status, said = example.status_code, said or example.detail
+    return status, " ".join(said.split()) or HTTPException(status).detail
+
+
+def _example_of(kind: type[HTTPException], where: str) -> HTTPException:
+    try:
+        return cast(Any, kind)()
+    except Exception:
+        raise ConfigurationError(
+            f"{where}: raises has the class {kind.__name__}, and nobody can tell its status without arguments. Write "
+            f"`status_code = 409`, say, into the class, or put an instance into raises."
+        ) from None
