@@ -14,6 +14,7 @@ from typing import Final
 __all__ = ["read_bool", "read_bytes", "read_decimal", "read_float", "read_int", "read_uuid"]
 
 _DIGITS: Final = 4_300  # what Python's own int() takes
+_FEW_DIGITS: Final = 640  # what int() takes however low its limit is set
 _NUMERIC: Final = "0123456789+-.eE"
 _HEX: Final = "0123456789abcdefABCDEF"
 _TRUTHS: Final = {
@@ -24,6 +25,8 @@ _TRUTHS: Final = {
 
 def read_int(text: str) -> int:
     """Return the integer of decimal digits, at most 4,300 of them, with or without a sign."""
+    if text.isdigit() and text.isascii() and len(text) <= _FEW_DIGITS:
+        return int(text)
     digits = text[1:] if text[:1] in {"-", "+"} else text
     if not (digits.isdigit() and digits.isascii()):
         raise ValueError("has to be an integer")
@@ -56,13 +59,18 @@ def read_decimal(text: str) -> Decimal:
         value = Decimal(text)
     except ArithmeticError:
         raise ValueError("has to be a decimal number") from None
-    exponent = value.as_tuple().exponent
-    if not isinstance(exponent, int):  # not a number, where the context does not trap it
+    if not value.is_finite():  # where the context does not trap what is no number
         raise ValueError("has to be a decimal number")
-    # int() and format() of 1E+999999999 would write out all of its digits.
-    if exponent < -_DIGITS or value.adjusted() >= _DIGITS:
-        raise ValueError("has to have at most 4,300 digits")
+    if "e" in text or "E" in text:
+        _refuse_large_exponent(value)
     return value
+
+
+def _refuse_large_exponent(value: Decimal) -> None:
+    # int() and format() of 1E+999999999 write out all of its digits.
+    exponent = value.as_tuple().exponent
+    if value.adjusted() >= _DIGITS or not isinstance(exponent, int) or exponent < -_DIGITS:
+        raise ValueError("has to have at most 4,300 digits")
 
 
 def read_bool(text: str) -> bool:
@@ -88,4 +96,4 @@ def read_uuid(text: str) -> uuid.UUID:
         digits = text.replace("-", "")
     if len(digits) != 32 or digits.strip(_HEX):
         raise ValueError("has to be a UUID")
-    return uuid.UUID(hex=digits)
+    return uuid.UUID(int=int(digits, 16))

@@ -355,7 +355,7 @@ def test_what_is_not_made_of_scalars_is_none_of_its_business(annotation: Any) ->
         (Annotated[str, Query(ge=1)], "ge=1 does not fit a str"),
         (Annotated[int | str, Query(ge=1)], "ge=1 does not fit a str"),
         (Annotated[list[int], Query(ge=1)], "list[Annotated[int, Query(ge=1)]]"),
-        (list[Annotated[int, Query(min_length=1)]], "min_length=1 does not fit a int"),
+        (list[Annotated[int, Query(min_length=1)]], "min_length=1 does not fit an int"),
         (Annotated[Size, Query(pattern="s")], "pattern='s' does not fit a Size"),
         (Annotated[Literal["a"], Query(pattern="s")], "pattern='s' does not fit a Literal"),
         (Annotated[int, at.Predicate(bool)], "Predicate of annotated_types"),
