@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Collection, Mapping
+from functools import partial
 from typing import Any, Final, Protocol, TypeAlias, cast
 
 from microasgi.connection import HTTPConnection
@@ -75,7 +76,9 @@ def wants_binding(handler: Any, path_names: Collection[str], options: Mapping[st
         signature = inspect.signature(handler)
     except (TypeError, ValueError):  # a built-in without a signature
         return False
-    parameters = [p for p in signature.parameters.values() if p.kind not in {p.VAR_POSITIONAL, p.VAR_KEYWORD}]
+    filled: Collection[str] = handler.keywords if isinstance(handler, partial) else ()
+    variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    parameters = [p for p in signature.parameters.values() if p.kind not in variadic and p.name not in filled]
     # The first is the request where nothing says otherwise; what has a default and no type is the handler's own.
     own = [p for p in parameters[1:] if p.annotation is not p.empty or p.default is p.empty or p.name in path_names]
     if own or any(not _is_connection(parameter, path_names) for parameter in parameters[:1]):

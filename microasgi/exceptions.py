@@ -36,7 +36,8 @@ __all__ = [
     "WebSocketStateError",
 ]
 
-_PHRASES: dict[int, str] = {int(status): status.phrase for status in HTTPStatus}
+# RFC 9110 section 15.5.21; the standard library has an older name before Python 3.13.
+_PHRASES: dict[int, str] = {**{int(status): status.phrase for status in HTTPStatus}, 422: "Unprocessable Content"}
 
 
 class HTTPException(Exception):

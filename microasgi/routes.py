@@ -8,7 +8,7 @@ from types import FrameType
 from typing import Any, Unpack, cast
 
 from microasgi.binding import Binding, bind
-from microasgi.endpoints import HTTPEndpoint, WebSocketEndpoint, describe, is_asgi_app
+from microasgi.endpoints import Adapted, HTTPEndpoint, WebSocketEndpoint, describe, is_asgi_app
 from microasgi.exceptions import ConfigurationError, NoMatchFound
 from microasgi.foreign import AppResponse
 from microasgi.options import MiddlewareList, OperationOptions, check_options, merge_options
@@ -103,7 +103,7 @@ class Route(BaseRoute):
         self.methods = None if websocket else _methods(endpoint, methods, self.app is not None)
         self.options: Mapping[str, Any] = options
         self.binding: Binding | None = None
-        self.call = self._call_app
+        self.call: Adapted = self._call_app
         if self.app is None:
             # The names where the handler is registered: a model may stand beside it inside a function.
             self.call, self.binding = bind(self, caller.f_locals)

@@ -44,7 +44,8 @@ def _whole(result: Result, status: int | None, headers: Mapping[str, str] | None
         return make(value, usual, headers)
 
     def make(value: Any, code: int, given: Mapping[str, str] | None) -> Response:
-        if encode is not None and value is not None and not isinstance(value, Response):
+        # A text is a text, whatever else the annotation allows.
+        if encode is not None and value is not None and not isinstance(value, (Response, str, bytes)):
             return Response(encode(value), code, given, media_type)
         response = as_response(value, handler)
         return response if code == response.status_code and given is None else response.with_status(code, given)

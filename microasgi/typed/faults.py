@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from microasgi.exceptions import HTTPException
 
 __all__ = ["Fault", "Faulty", "ValidationError"]
+
+_ORDER: Final = ("path", "query", "header", "cookie", "form", "body")
 
 
 class Faulty(ValueError):
@@ -40,7 +42,7 @@ class ValidationError(HTTPException):
     """Parameters of the request do not fit: 422 with a problem document (RFC 9457) whose `errors` has every fault."""
 
     def __init__(self, faults: Iterable[Fault]) -> None:
-        self.faults = tuple(faults)
+        self.faults = tuple(sorted(faults, key=lambda fault: _ORDER.index(fault.place)))
         count = len(self.faults)
         super().__init__(422, "1 parameter is faulty" if count == 1 else f"{count} parameters are faulty")
 

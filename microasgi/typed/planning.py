@@ -50,6 +50,7 @@ class Planner:
     def __init__(self, situation: Situation) -> None:
         self._situation = situation
         self.steps: list[Step] = []
+        self._late: list[Step] = []  # the body is read last, when the dependencies have let the request pass
         self.parameters: dict[tuple[str, str], Parameter] = {}
         self.security: list[tuple[SecurityScheme, Scopes]] = []
         self.slots = _FIRST_SLOT
@@ -73,6 +74,7 @@ class Planner:
             raise ConfigurationError(
                 f"{self._situation.where}: parameters come from a form and from a JSON body: a request has one body"
             )
+        self.steps += self._late
         if self.form is not None:
             self.form.settle()
         if self.body is not None:
@@ -195,7 +197,9 @@ class Planner:
 
     def _from_body(self, given: Given, marker: Body, where: str) -> Argument:
         if self.body is None:
-            self.body = self._add(BodyStep(self._new_slot(), where))
+            self.body = BodyStep(self._new_slot(), where)
+            self._late.append(self.body)
+        self._need(self.body)
         argument = Argument(given.name, self.body.slot, None, blame_for("body", ""))
         self.body.parameters.append(Parameter(given, marker, None))
         self._members.append(argument)
@@ -243,9 +247,17 @@ class Planner:
 
     def _form_of(self, parameters: list[Parameter]) -> int:
         if self.form is None:
-            self.form = self._add(FormStep(self._new_slot()))
+            self.form = FormStep(self._new_slot())
+            self._late.append(self.form)
+        self._need(self.form)
         self.form.parameters += parameters
         return self.form.slot
+
+    def _need(self, step: BodyStep | FormStep) -> None:
+        """Read the body now if a dependency takes something from it."""
+        if self._chain and step in self._late:
+            self._late.remove(step)
+            self.steps.append(step)
 
     def _know(self, parameter: Parameter) -> None:
         self.parameters.setdefault((parameter.place, parameter.alias.lower()), parameter)
