@@ -1,16 +1,29 @@
-"""microasgi, as its documentation writes it: handlers that return values, function middlewares."""
+"""microasgi, as its documentation writes it: handlers that return values, typed ones, function middlewares."""
 
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Annotated, Any
 
-from cases import DOCUMENT, HELLO, files_directory, parameter_template, static_template, stream_text, upload_answer
+from cases import (
+    DOCUMENT,
+    HELLO,
+    USERS,
+    Item,
+    Page,
+    Product,
+    Saved,
+    files_directory,
+    parameter_template,
+    static_template,
+    stream_text,
+    upload_answer,
+)
 
-from microasgi import MicroASGI, Request, StreamingResponse, WebSocket
+from microasgi import HTTPException, MicroASGI, Request, StreamingResponse, WebSocket
 from microasgi.files import StaticFiles
 from microasgi.forms import iter_parts
 from microasgi.multipart import FormLimits
+from microasgi.typed import Cookie, Depends, Header, Query
 
-SKIP = {"json_dataclass": "issue 4"}
 MIB = 1024 * 1024
 
 
@@ -48,6 +61,50 @@ def json_echo() -> MicroASGI:
     @app.post("/")
     async def echo(request: Request) -> Any:
         return await request.json()
+
+    return app
+
+
+def json_dataclass() -> MicroASGI:
+    app = MicroASGI()
+
+    @app.post("/")
+    async def total(item: Item) -> dict[str, Any]:
+        return {"name": item.name, "total": item.price * item.quantity}
+
+    return app
+
+
+async def current_user(x_token: Annotated[str, Header()]) -> str:
+    if x_token not in USERS:
+        raise HTTPException(401)
+    return USERS[x_token]
+
+
+def typed_get() -> MicroASGI:
+    app = MicroASGI()
+
+    @app.get("/items/{item_id}")
+    async def item(item_id: int, page: int = 1) -> Page:
+        return Page(item_id, page)
+
+    return app
+
+
+def typed_put() -> MicroASGI:
+    app = MicroASGI()
+
+    @app.put("/items/{item_id}")
+    async def save(
+        item_id: int,
+        item: Product,
+        user: Annotated[str, Depends(current_user)],
+        limit: Annotated[int, Query(ge=1, le=100)] = 20,
+        q: str | None = None,
+        user_agent: Annotated[str, Header()] = "",
+        session: Annotated[str, Cookie()] = "",
+    ) -> Saved:
+        return Saved(item_id, limit, q, user_agent, session, user, item)
 
     return app
 
