@@ -105,15 +105,18 @@ def text_type(annotation: Any, constraints: Constraints, where: str) -> TextType
 
     ConfigurationError where a constraint does not fit.
     """
-    if not (_is_scalar(annotation) or _is_container(annotation)):
-        return None
+    if _is_scalar(annotation) or _is_container(annotation):
+        return _text_type(annotation, constraints, where)
+    return None
+
+
+def _text_type(annotation: Any, constraints: Constraints, where: str) -> TextType:
     bare, metadata = _unwrapped(annotation)
     constraints = constraints.merge(constraints_from(metadata, where), where)
     members = _some(bare)
     if len(members) == 1 and members[0] is not bare:
-        text = text_type(members[0], constraints, where)
-        if text is not None:
-            text.optional = True
+        text = _text_type(members[0], constraints, where)
+        text.optional = True
         return text
     container = _CONTAINERS.get(get_origin(bare))
     if container is None:

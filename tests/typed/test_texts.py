@@ -14,6 +14,7 @@ from uuid import UUID
 
 import annotated_types as at
 import pytest
+import typing_extensions
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -61,6 +62,7 @@ class Things(enum.Enum):
 
 
 UserId = NewType("UserId", int)
+Page = typing_extensions.TypeAliasType("Page", Annotated[int, Query(ge=1)])
 
 
 @dataclass
@@ -140,6 +142,7 @@ def reason(annotation: Any, text: str, constraints: Constraints | None = None) -
         (Literal[Size.SMALL], "s", Size.SMALL),
         (Literal[b"a"], "a", b"a"),
         (UserId, "5", 5),
+        (Page, "5", 5),
         (int | str, "5", 5),
         (int | str, "five", "five"),
         (Union[date, int, None], "2026-01-31", date(2026, 1, 31)),  # noqa: UP007
@@ -200,6 +203,7 @@ def test_a_text_becomes_a_value(annotation: Any, text: str, value: Any) -> None:
                 "20260131T123000",
                 "2026-01-31x12:30",
                 "2026-01-31T24:00",
+                "2026-02-30T12:00",
                 "1767225600",
                 "2026-01-31T12:30Z\n",
             ],
@@ -224,6 +228,7 @@ def test_a_text_becomes_a_value(annotation: Any, text: str, value: Any) -> None:
         (Literal["a", 1, True], ["b"], "has to be one of 'a', 1, true"),
         (Literal[b"a"], ["b"], "has to be 'a'"),
         (int | None, [""], "has to be an integer"),
+        (Page, ["0"], "has to be at least 1"),
         (int | bool, ["x"], "has to be an integer, or has to be true or false"),
     ],
 )
