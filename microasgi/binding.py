@@ -10,7 +10,7 @@ import inspect
 import re
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
-from typing import Any, Final, Protocol, TypeAlias, cast
+from typing import Any, Final, Protocol, TypeAlias, cast, get_args
 
 from microasgi.connection import HTTPConnection
 from microasgi.endpoints import Adapted, adapt, is_class_endpoint
@@ -100,8 +100,8 @@ def _is_plain(annotation: Any) -> bool:
     """Tell whether the core answers a result of this annotation in the best way."""
     if isinstance(annotation, str):
         return _PLAIN_TEXT.fullmatch(annotation.strip("'\" ")) is not None
-    if annotation in {inspect.Signature.empty, None, Any} or isinstance(annotation, type(list[int])):
-        return annotation in {inspect.Signature.empty, None, Any} or _is_plain(inspect.formatannotation(annotation))
-    if isinstance(annotation, type):
+    if annotation is inspect.Signature.empty or annotation is None or annotation is Any:
+        return True
+    if isinstance(annotation, type) and not get_args(annotation):
         return annotation in _PLAIN_TYPES or issubclass(cast("type[Any]", annotation), Response)
     return _is_plain(inspect.formatannotation(annotation).removeprefix("collections.abc."))

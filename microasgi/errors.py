@@ -26,7 +26,7 @@ from microasgi.requests import Request
 from microasgi.responses import PlainTextResponse, Response
 from microasgi.types import Receive, Scope, Send
 
-__all__ = ["Errors", "HandlerKey", "answer_error", "errors_inside", "problem", "report", "sole_error"]
+__all__ = ["Errors", "HandlerKey", "answer_error", "errors_inside", "problem", "problem_of", "report", "sole_error"]
 
 HandlerKey: TypeAlias = int | type[Exception]
 Call: TypeAlias = Callable[[Any], Awaitable[Any]]
@@ -118,7 +118,7 @@ class Errors:
             return page
         if isinstance(error, HTTPException):
             error.__traceback__ = None  # one that is raised again and again would gather those of all requests
-            return problem(request, error.status_code, error.detail, error.headers, error.members)
+            return problem_of(request, error)
         if isinstance(error, ClientDisconnect):
             return problem(request, 400, "the client left")  # nobody is there to read it
         return problem(request, 500, "Internal Server Error")
@@ -196,6 +196,11 @@ def problem(
     return Response(json.dumps(document), status, headers, "application/problem+json")
 
 
+def problem_of(connection: HTTPConnection[Any], error: HTTPException) -> Response:
+    """Return the response that says what an HTTPException does."""
+    return problem(connection, error.status_code, error.detail, error.headers, error.members)
+
+
 def _wants_json(scope: Scope) -> bool:
     accept = find_header(scope["headers"], b"accept")
     if accept is None or accept == b"*/*":
@@ -210,7 +215,7 @@ async def answer_error(scope: Scope, receive: Receive, send: Send, error: HTTPEx
     if isinstance(table, Errors):
         response = await table.respond(request, error)
     else:
-        response = problem(request, error.status_code, error.detail, error.headers, error.members)
+        response = problem_of(request, error)
     await response(scope, receive, send)
 
 

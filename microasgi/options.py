@@ -100,7 +100,7 @@ def merge_options(outer: Mapping[str, Any], inner: Mapping[str, Any]) -> dict[st
 
 def _joined(outer: Any, inner: Any) -> Any:
     if isinstance(outer, Mapping) and isinstance(inner, Mapping):
-        return {**outer, **inner}
+        return {**cast("Mapping[str, Any]", outer), **cast("Mapping[str, Any]", inner)}
     if isinstance(outer, (list, tuple)) and isinstance(inner, (list, tuple)):
         return [*cast("Iterable[Any]", outer), *cast("Iterable[Any]", inner)]
     return inner

@@ -11,7 +11,7 @@ from typing import Any
 
 from microasgi.connection import is_own_host
 from microasgi.endpoints import as_response
-from microasgi.errors import Errors, errors_inside, problem, report, sole_error
+from microasgi.errors import Errors, errors_inside, problem, problem_of, report, sole_error
 from microasgi.exceptions import HTTPException, WebSocketDisconnect, WebSocketException
 from microasgi.responses import Response
 from microasgi.types import ASGIApp, Receive, Scope, Send
@@ -53,7 +53,9 @@ def socket_app(
 async def deny(scope: Scope, receive: Receive, send: Send, error: HTTPException) -> None:
     """Refuse a handshake with an error's response, with 403 where the server can send none."""
     websocket: WebSocket[Any] = WebSocket(scope, receive, send)
-    await websocket.send_denial_response(problem(websocket, error.status_code, error.detail, error.headers, error.members))
+    await websocket.send_denial_response(
+        problem(websocket, error.status_code, error.detail, error.headers, error.members)
+    )
 
 
 def _may_open(scope: Scope, origin: str, allowed: frozenset[str] | None) -> bool:
@@ -74,7 +76,7 @@ def _peer_left(error: Exception) -> bool:
 
 def _denial(websocket: WebSocket[Any], error: HTTPException) -> Response:
     try:
-        return problem(websocket, error.status_code, error.detail, error.headers, error.members)
+        return problem_of(websocket, error)
     except Exception as broken:  # a status or a header that no response can have
         report(websocket, broken)
         return problem(websocket, 500, "Internal Server Error")

@@ -68,5 +68,3 @@ async def _encoded(items: AsyncIterator[Any], encode: Callable[[Any], bytes]) ->
         close = getattr(items, "aclose", None)
         if close is not None:
             await close()
-
-

@@ -33,7 +33,9 @@ def require_json(connection: Any) -> None:
         return
     media_type, _, parameters = (value or b"").decode("latin-1").lower().partition(";")
     media_type = media_type.strip()
-    if media_type != "application/json" and not (media_type.startswith("application/") and media_type.endswith("+json")):
+    if media_type != "application/json" and not (
+        media_type.startswith("application/") and media_type.endswith("+json")
+    ):
         raise HTTPException(415, "the body has to be JSON, labelled with content-type: application/json")
     name, _, charset = parameters.partition("=")
     if name.strip() == "charset" and charset.partition(";")[0].strip(' "') not in _UTF_8:
@@ -85,13 +87,13 @@ class BodyStep:
         if not body and not (self.embeds or self.parameters[0].annotation is bytes):
             return self._missing()
         if not body and not any(parameter.required for parameter in self.parameters):
-            return {}
+            return dict[str, Any]()
         if not body and self.embeds:
             raise Faulty("is missing")
         if self._labelled:
             require_json(request)
         value = self._decode(body)
-        if self.embeds and not isinstance(value, dict):
+        if self.embeds and value.__class__ is not dict:
             raise Faulty("has to be an object")
         return value
 
@@ -134,5 +136,3 @@ class FormStep:
         for name in self._loaded:
             await form.load(name)
         slots[self.slot] = form
-
-

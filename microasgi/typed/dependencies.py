@@ -155,5 +155,3 @@ def _begin_exits(slots: Slots) -> Exits:
     if isinstance(connection, Request):
         connection.on_close(exits.finish)
     return exits
-
-

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, get_args, get_origin
+from typing import Any, Final, cast, get_args, get_origin
 
 from microasgi.forms import FormData, UploadFile
 from microasgi.typed.constraints import checker
@@ -92,9 +92,9 @@ def _is_nothing(value: Any) -> bool:
 
 
 def _container(annotation: Any) -> Any:
-    kind = get_origin(annotation)
+    kind: Any = get_origin(annotation)
     if isinstance(kind, type) and issubclass(kind, _CONTAINERS):
-        return kind
+        return cast(Any, kind)
     return next((found for one in get_args(annotation) if (found := _container(one)) is not list), list)
 
 

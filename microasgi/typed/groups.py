@@ -18,6 +18,7 @@ from microasgi.typed.texts import text_type
 
 __all__ = ["Group"]
 
+
 class _Absence(Enum):
     ABSENT = "absent"
 
@@ -119,5 +120,3 @@ def _is_many(annotation: Any) -> bool:
     if isinstance(origin, type) and issubclass(origin, _MANY):
         return True
     return any(_is_many(one) for one in get_args(annotation)) if origin not in _MANY else False
-
-

@@ -1,4 +1,4 @@
-"""Inference: where the value of a parameter without a marker comes from, by its type; and what to write where it does not.
+"""Inference: where the value of a parameter without a marker comes from, by its type.
 
 The law of this file: the same annotation means the same everywhere, so that a handler can be read without its route.
 """
@@ -37,8 +37,8 @@ def _refuse_without_body(given: Given, methods: Collection[str], websocket: bool
     name = name_of(given.hint.annotation)
     if websocket:
         raise ConfigurationError(
-            f"{where}: nobody can fill {given.name}: a websocket has no body. Receive the {name} as a message, or write "
-            f"`{given.name}: Annotated[{name}, Query()]` to read its fields from the query."
+            f"{where}: nobody can fill {given.name}: a websocket has no body. Receive the {name} as a message, or "
+            f"write `{given.name}: Annotated[{name}, Query()]` to read its fields from the query."
         )
     if methods and {*methods} <= {"GET", "HEAD"}:
         raise ConfigurationError(
@@ -77,5 +77,3 @@ def how_to_write(given: Given) -> str:
         f"`{name}: Annotated[{kind}, Body()]` for the JSON body, or `Annotated[{kind}, Depends(call)]` for what a "
         "callable returns"
     )
-
-

@@ -52,7 +52,9 @@ class Marker:
         include_in_schema: bool = True,
     ) -> None:
         if alias is not None and not isinstance(alias, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ConfigurationError(f"{type(self).__name__}({alias!r}): a default stands after `=`, as in `= {alias!r}`")
+            raise ConfigurationError(
+                f"{type(self).__name__}({alias!r}): a default stands after `=`, as in `= {alias!r}`"
+            )
         self.alias = alias
         self.constraints = Constraints(ge, gt, le, lt, multiple_of, min_length, max_length, pattern)
         self.title = title

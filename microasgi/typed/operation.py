@@ -1,11 +1,11 @@
-"""Operations: one handler at one route, with all that its call needs. What the core calls, and the document describes."""
+"""Operations: one handler at one route, with all that its call needs; what the core calls and the document shows."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from microasgi.exceptions import ConfigurationError
 from microasgi.requests import Request
@@ -16,7 +16,7 @@ from microasgi.typed.dependencies import EXITS, caller, kind_of
 from microasgi.typed.exits import Exits
 from microasgi.typed.faults import Fault, ValidationError
 from microasgi.typed.injected import merge_response, run_after
-from microasgi.typed.optins import Respond, wrap
+from microasgi.typed.optins import OPT_INS, Respond, wrap
 from microasgi.typed.parameters import Parameter
 from microasgi.typed.planning import Planner, Situation
 from microasgi.typed.results import result_of
@@ -46,9 +46,7 @@ class Operation:
         self.where = signature.where
         self._route, self._signature, self._names, self._overrides = route, signature, names, overrides
         self._path = route.template.parameters
-        situation = Situation(
-            self._path, route.methods or (), route.websocket, route.where, {**names}, overrides
-        )
+        situation = Situation(self._path, route.methods or (), route.websocket, route.where, {**names}, overrides)
         plan = Planner(situation)
         for dependency in route.options.get("dependencies", ()):
             plan.require(dependency)
@@ -58,7 +56,7 @@ class Operation:
         self.form: tuple[Parameter, ...] = tuple(plan.form.parameters) if plan.form else ()
         self.body: tuple[Parameter, ...] = tuple(plan.body.parameters) if plan.body else ()
         self.embeds = plan.body is not None and plan.body.embeds
-        self.security: tuple[tuple[SecurityScheme, tuple[str, ...]], ...] = tuple(plan.security)
+        self.security: tuple[tuple[SecurityScheme[Any], tuple[str, ...]], ...] = tuple(plan.security)
         self.result = result_of(signature.result, route.options.get("json"), self.where)
         self._steps = tuple(plan.steps)
         self._blank = [None] * (plan.slots - 1)
@@ -74,9 +72,11 @@ class Operation:
         arranged = self._invocation.arranged(self.handler)
         self._start = _starter(self.handler, arranged, websocket=self._route.websocket)
         dresses = self._tasks is not None or self._response is not None
-        opted = any(options.get(name) for name in ("renderers", "etag", "idempotent"))
+        opted = any(options.get(name) for name in OPT_INS)
         self._finish = finisher(self.result, options, self.handler, always=dresses or opted)
-        self._respond: Respond | None = wrap(self._answer, options, self.where) if opted else None
+        self._respond: Respond | None = None
+        if opted:
+            self._respond = wrap(self._answer, self._start, self.result, options, self.handler, self.where)
         self.call = self._call_websocket if self._route.websocket else self._choose_call()
 
     def _choose_call(self) -> Callable[[Any], Awaitable[Any]]:
@@ -147,7 +147,7 @@ class Operation:
 
     async def _answer(self, request: Request[Any], values: Any) -> Response:
         result: Any = await self._start(*values)
-        return result if self._finish is None else self._finish(result)
+        return cast(Response, result if self._finish is None else self._finish(result))
 
     def _call_websocket(self, websocket: Any) -> Awaitable[Any]:
         return self._as_overridden(websocket)._perform_websocket(websocket)

@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from microasgi.typed.conditional import Respond, with_etag
+from microasgi.typed.idempotency import with_idempotency
+from microasgi.typed.negotiated import Start, with_renderers
+from microasgi.typed.results import Result
 
-__all__ = ["Respond", "wrap"]
+__all__ = ["OPT_INS", "Respond", "wrap"]
+
+OPT_INS: Final = ("renderers", "etag", "idempotent")
 
 
-def wrap(respond: Respond, options: Mapping[str, Any], where: str) -> Respond:
-    """Return the call with everything around it that the route's options ask for."""
+def wrap(
+    respond: Respond, start: Start, result: Result, options: Mapping[str, Any], handler: Any, where: str
+) -> Respond:
+    """Return what answers with everything around it that the route's options ask for.
+
+    `start` calls the handler with its values, `respond` makes a response of its result too.
+    """
+    if options.get("renderers"):
+        respond = with_renderers(start, result, options, handler, where)
     if options.get("etag"):
         respond = with_etag(respond)
+    if options.get("idempotent"):
+        respond = with_idempotency(respond, options["idempotent"], where)
     return respond

@@ -6,7 +6,7 @@ The law of this file: a parameter that nobody can fill is refused here, with its
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, Final, NamedTuple, TypeAlias, get_origin
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar, cast, get_origin
 
 from microasgi.background import BackgroundTasks
 from microasgi.connection import HTTPConnection, State
@@ -30,6 +30,7 @@ __all__ = ["Planner", "Situation"]
 
 Step: TypeAlias = BodyStep | FormStep | DependencyStep | MakeStep
 Scopes: TypeAlias = tuple[str, ...]
+S = TypeVar("S", BodyStep, FormStep, DependencyStep, MakeStep)
 _FIRST_SLOT: Final = 2  # after the connection and the exits
 
 
@@ -52,7 +53,7 @@ class Planner:
         self.steps: list[Step] = []
         self._late: list[Step] = []  # the body is read last, when the dependencies have let the request pass
         self.parameters: dict[tuple[str, str], Parameter] = {}
-        self.security: list[tuple[SecurityScheme, Scopes]] = []
+        self.security: list[tuple[SecurityScheme[Any], Scopes]] = []
         self.slots = _FIRST_SLOT
         self.form: FormStep | None = None
         self.body: BodyStep | None = None
@@ -208,7 +209,7 @@ class Planner:
     def _from_file(self, given: Given, marker: Marker, where: str) -> Argument:
         if not (is_file_type(given.hint.annotation) or holds_bytes(given.hint.annotation)):
             raise ConfigurationError(
-                f"{where}: {given.name} is a {name_of(given.hint.annotation)}: a file is an UploadFile, bytes, or a list"
+                f"{where}: {given.name} is a {name_of(given.hint.annotation)}: a file is UploadFile, bytes or a list"
             )
         parameter = Parameter(given, marker, None, place="file")
         return Argument(
@@ -227,9 +228,10 @@ class Planner:
         """Return the slot for a dependency's value, its step added unless another one has it."""
         if isinstance(marker, Security):
             scopes = (*scopes, *(scope for scope in marker.scopes if scope not in scopes))
-        if isinstance(call, SecurityScheme):
-            self.security.append((call, scopes))
-        key = (call, scopes)
+        scheme: Any = call if isinstance(call, SecurityScheme) else None
+        if scheme is not None:
+            self.security.append((scheme, scopes))
+        key: tuple[Any, Scopes] = (call, scopes)
         if marker.use_cache and key in self._dependencies:
             return self._dependencies[key]
         if call in self._chain:
@@ -266,7 +268,7 @@ class Planner:
         self.slots += 1
         return self.slots - 1
 
-    def _add(self, step: Any) -> Any:
+    def _add(self, step: S) -> S:
         self.steps.append(step)
         return step
 

@@ -10,7 +10,7 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, TypeAlias, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Final, TypeAlias, cast, get_args, get_origin, get_type_hints
 
 from microasgi.connection import HTTPConnection
 from microasgi.exceptions import ConfigurationError
@@ -20,6 +20,7 @@ from microasgi.typed.markers import Depends, FromState, Marker
 __all__ = ["EMPTY", "Given", "Hint", "Signature", "read_hint", "read_signature"]
 
 EMPTY: Final = inspect.Parameter.empty
+_MARKERS: Final = (Marker, Depends, FromState)
 Names: TypeAlias = Mapping[str, Any]
 
 
@@ -63,7 +64,7 @@ def read_signature(call: Callable[..., Any], names: Names, where: str) -> Signat
         raise ConfigurationError(f"{where}: {call!r} has no signature to be read: wrap it in a function") from None
     place = _place_of(call) or where
     scope = _Scope(_globals_of(call), names, place)
-    fixed: set[str] = set(call.keywords) if isinstance(call, functools.partial) else set()
+    fixed: Mapping[str, Any] = call.keywords if isinstance(call, functools.partial) else {}
     given = [_given(p, scope) for p in signature.parameters.values() if p.name not in fixed and _is_filled(p)]
     return Signature(call, place, tuple(given), scope.resolve("return", signature.return_annotation, lenient=True))
 
@@ -72,13 +73,13 @@ def read_hint(annotation: Any, where: str, name: str) -> Hint:
     """Return an annotation taken apart."""
     if get_origin(annotation) is not Annotated:
         return Hint(annotation)
-    kind, *metadata = get_args(annotation)
-    metadata = [one() if isinstance(one, type) and issubclass(one, (Marker, Depends)) else one for one in metadata]
-    markers = [one for one in metadata if isinstance(one, (Marker, Depends, FromState))]
+    kind, *given = get_args(annotation)
+    metadata: list[Any] = [one() if isinstance(one, type) and issubclass(one, _MARKERS) else one for one in given]
+    markers = [one for one in metadata if isinstance(one, _MARKERS)]
     if len(markers) > 1:
         named = " and ".join(type(marker).__name__ for marker in markers)
         raise ConfigurationError(f"{where}: {name} is annotated with {named}: a value comes from one place")
-    others = [one for one in metadata if not isinstance(one, (Marker, Depends, FromState))]
+    others = [one for one in metadata if not isinstance(one, _MARKERS)]
     constraints = constraints_from(others, where)
     marker = markers[0] if markers else None
     if isinstance(marker, Marker):
@@ -141,7 +142,7 @@ def _function_of(call: Any) -> Any:
     while isinstance(call, functools.partial):
         call = call.func
     if isinstance(call, type):
-        call = call.__init__
+        call = cast(Any, call).__init__
     elif not inspect.isroutine(call):
         call = type(call).__call__
     return inspect.unwrap(getattr(call, "__func__", call))
