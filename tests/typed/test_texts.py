@@ -18,7 +18,9 @@ import typing_extensions
 from hypothesis import given
 from hypothesis import strategies as st
 
+from microasgi import MicroASGI
 from microasgi.exceptions import ConfigurationError
+from microasgi.testing import TestClient
 from microasgi.typed.constraints import Constraints
 from microasgi.typed.faults import Faulty
 from microasgi.typed.markers import Query
@@ -424,3 +426,28 @@ def _iso_duration(value: timedelta) -> str:
 def test_what_was_written_is_read_again(annotation: Any, values: Any, write: Any, data: st.DataObject) -> None:
     value = data.draw(values)
     assert text_of(annotation).read(write(value)) == value
+
+
+def test_a_request_is_told_all_that_is_wrong_with_its_texts() -> None:
+    app = MicroASGI()
+
+    @app.get("/")
+    async def search(
+        page: Annotated[int, Query(ge=1)],
+        since: datetime,
+        size: Size,
+        ids: Annotated[list[Annotated[int, at.Ge(5)]], Query(max_length=3)],
+    ) -> dict[str, Any]:
+        return {"page": page, "year": since.year, "size": size.name, "ids": ids}
+
+    with TestClient(app) as client:
+        good = client.get("/?page=1&since=2026-01-31T12:00:00%2B02:00&size=s&ids=5&ids=6")
+        assert good.json() == {"page": 1, "year": 2026, "size": "SMALL", "ids": [5, 6]}
+        bad = client.get("/?page=0&since=2026-01-31T12:00:00+02:00&size=x&ids=5&ids=4")
+    assert bad.status_code == 422
+    assert [(fault["name"], fault["detail"], fault.get("pointer")) for fault in bad.json()["errors"]] == [
+        ("page", "has to be at least 1", None),
+        ("since", "has to be a date and time such as 2026-01-31T12:30:00Z (in a query + is written %2B)", None),
+        ("size", "has to be one of 's', 'l'", None),
+        ("ids", "has to be at least 5", "#/1"),
+    ]
