@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Generator, Iterable, Iterator, Mapping
 from inspect import Parameter, unwrap
 from types import NoneType
-from typing import Any, Final, Union, get_args, get_origin, get_type_hints
+from typing import Any, Final, get_args, get_origin, get_type_hints
 
 from microasgi.exceptions import HTTPException
 from microasgi.openapi.components import JSONSchema, Schemas
 from microasgi.openapi.inventory import Subject
-from microasgi.openapi.parameters import bare, members
+from microasgi.openapi.optins import add_etag
+from microasgi.openapi.parameters import bare, members, union_of
 from microasgi.responses import RedirectResponse, Response
 
 __all__ = ["describe_answers"]
@@ -33,7 +34,7 @@ _PLAIN: Final[Mapping[Any, tuple[str, JSONSchema]]] = {
 
 def describe_answers(subject: Subject, schemas: Schemas) -> dict[int, dict[str, Any]]:
     """Return the responses without error of an operation, by status."""
-    kinds = _kinds_of(_returned(subject))
+    kinds = _returned(subject)
     given: int | None = subject.options.get("status")
     status = 200 if given is None else int(given)
     described: dict[int, dict[str, Any]] = {}
@@ -49,6 +50,7 @@ def describe_answers(subject: Subject, schemas: Schemas) -> dict[int, dict[str, 
         described[target] = {**_response(target, {}), "headers": location}
     for response in described.values():
         _add_headers(response, subject.options.get("headers") or {})
+    add_etag(subject, described)
     return dict(sorted(described.items()))
 
 
@@ -63,13 +65,23 @@ def _add_headers(response: dict[str, Any], headers: Mapping[str, str]) -> None:
         response["headers"] = {**described, **response.get("headers", {})}
 
 
-def _returned(subject: Subject) -> Any:
-    """Return the annotation of the handler's result, Parameter.empty where nobody knows it."""
-    if subject.binding is not None:
-        return subject.binding.result.annotation
+def _returned(subject: Subject) -> list[Any]:
+    """Return the types of what the handler returns, each of which is sent in its own way."""
+    hint = _hint(subject.handler)
+    hinted = _kinds_of(hint)
+    if subject.binding is None or (subject.binding.result.encode is None and hint is not Parameter.empty):
+        return hinted
+    result = subject.binding.result
+    # The binding has resolved all names, and left out the classes of responses.
+    known = [AsyncIterator[result.annotation]] if result.stream else _kinds_of(result.annotation)
+    return known + [kind for kind in hinted if _is_response(kind, Response) and kind not in known]
+
+
+def _hint(handler: Any) -> Any:
+    """Return the annotation of a handler's result, Parameter.empty where it cannot be resolved."""
     try:
-        return get_type_hints(unwrap(subject.handler), include_extras=True).get("return", Parameter.empty)
-    except (NameError, TypeError, SyntaxError):  # it is of no use to the framework, so it may be anything
+        return get_type_hints(unwrap(handler), include_extras=True).get("return", Parameter.empty)
+    except (NameError, TypeError, SyntaxError, AttributeError):  # nobody calls it by this annotation
         return Parameter.empty
 
 
@@ -78,11 +90,9 @@ def _kinds_of(annotation: Any) -> list[Any]:
     found: list[Any] = []
     for kind in members(annotation):
         parts = get_args(bare(kind))
-        if get_origin(bare(kind)) is tuple and len(parts) in {2, 3} and bare(parts[1]) is int:
-            found += _kinds_of(parts[0])
-        else:
-            found.append(kind)
-    return list(dict.fromkeys(found))
+        is_pair = get_origin(bare(kind)) is tuple and len(parts) in {2, 3} and bare(parts[1]) is int
+        found += [one for one in (_kinds_of(parts[0]) if is_pair else [kind]) if one not in found]
+    return found
 
 
 def _content(kinds: list[Any], subject: Subject, schemas: Schemas) -> Content:
@@ -90,21 +100,25 @@ def _content(kinds: list[Any], subject: Subject, schemas: Schemas) -> Content:
     models: list[Any] = []
     for kind in kinds:
         plain = bare(kind)
+        known = next((value for key, value in _PLAIN.items() if key is plain), None)
         if _is_response(plain, Response):
             content |= _content_of_class(plain)
         elif get_origin(plain) in _STREAMS:
             content |= _stream(get_args(plain)[0], subject, schemas)
-        elif plain in _PLAIN:
-            media_type, schema = _PLAIN[plain]
-            content[media_type] = {"schema": {**schema}}
-        elif plain not in _UNKNOWN:
+        elif known is not None and not _encodes(subject):
+            content[known[0]] = {"schema": {**known[1]}}
+        elif not any(plain is unknown for unknown in _UNKNOWN):
             models.append(kind)
     if not models:
         return content
-    annotation = Union[tuple(models)]  # noqa: UP007
-    answered = {"application/json": {"schema": schemas.of(annotation, subject.where, serialization=True)}}
+    answered = {"application/json": {"schema": schemas.of(union_of(models), subject.where, serialization=True)}}
     others: Mapping[str, Any] = subject.options.get("renderers") or {}
     return {**answered, **{name: _rendered(name) for name in others if name not in answered}, **content}
+
+
+def _encodes(subject: Subject) -> bool:
+    """Tell whether whatever is returned becomes JSON, text beside models too."""
+    return subject.binding is not None and subject.binding.result.encode is not None
 
 
 def _is_response(kind: Any, base: type[Response]) -> bool:

@@ -6,23 +6,20 @@ The law of this file: one media type, the one that clients should send. Multipar
 from __future__ import annotations
 
 from collections.abc import Sequence
-from types import NoneType
-from typing import TYPE_CHECKING, Any, Final, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Final
 
-from microasgi.forms import UploadFile
 from microasgi.openapi.components import JSONSchema, Schemas
 from microasgi.openapi.inventory import Subject
-from microasgi.openapi.parameters import bare, examples_of, is_shown, members, schema_for
+from microasgi.openapi.parameters import examples_of, is_repeated, is_shown, schema_for
 
 if TYPE_CHECKING:
-    from microasgi.typed.operation import Operation, Parameter
+    from microasgi.typed.operation import Operation
+    from microasgi.typed.parameters import Parameter
 
 __all__ = ["describe_body"]
 
 # `format` is what pages show a file chooser for, `contentMediaType` what JSON Schema says of it.
 _FILE: Final = {"type": "string", "format": "binary", "contentMediaType": "application/octet-stream"}
-
-_CONTAINERS: Final = frozenset({list, set, frozenset, tuple, Sequence})
 
 
 def describe_body(subject: Subject, schemas: Schemas) -> dict[str, Any] | None:
@@ -49,8 +46,8 @@ def _json(binding: Operation, subject: Subject, schemas: Schemas) -> dict[str, A
 
 def _form(fields: Sequence[Parameter], subject: Subject, schemas: Schemas) -> dict[str, Any]:
     shown = [field for field in fields if is_shown(field)]
-    has_files = any(_is_file(field) for field in shown)
-    found = [_file_schema(field) if _is_file(field) else schema_for(field, subject, schemas) for field in shown]
+    has_files = any(field.place == "file" for field in shown)
+    found = [_file_schema(field) if field.place == "file" else schema_for(field, subject, schemas) for field in shown]
     media_type = "multipart/form-data" if has_files else "application/x-www-form-urlencoded"
     return _body(media_type, {"schema": _object(shown, found)}, fields)
 
@@ -76,16 +73,5 @@ def _member(field: Parameter, schema: JSONSchema) -> JSONSchema:
     return schema
 
 
-def _is_file(field: Parameter) -> bool:
-    return field.place == "file" or any(_uploads(kind) for kind in members(field.annotation))
-
-
-def _uploads(kind: Any) -> bool:
-    kind = bare(kind)
-    return any(map(_uploads, get_args(kind))) or (isinstance(kind, type) and issubclass(kind, UploadFile))
-
-
 def _file_schema(field: Parameter) -> JSONSchema:
-    kinds = [kind for kind in members(field.annotation) if kind is not NoneType]
-    repeated = any(get_origin(bare(kind)) in _CONTAINERS for kind in kinds)
-    return {"type": "array", "items": {**_FILE}} if repeated else {**_FILE}
+    return {"type": "array", "items": {**_FILE}} if is_repeated(field.annotation) else {**_FILE}

@@ -40,7 +40,8 @@ class _Wanted:
 
     def fill(self, found: Mapping[str, Any]) -> None:
         """Complete the schema: by what is known of it otherwise, if that speaks of the same type, and by keywords."""
-        below = self.below if self.below.get("type") == found.get("type") else {}
+        is_narrow = not {"format", "enum", "const"}.isdisjoint(found)
+        below = {} if is_narrow or self.below.get("type") != found.get("type") else self.below
         self.schema.update({**below, **found, **self.above, **self.schema})
 
 

@@ -49,8 +49,8 @@ def _texts(subject: Subject) -> dict[str, str]:
     summary, description = _docstring(subject)
     name = subject.route.name.strip("_<>").replace("_", " ")
     said: str = subject.options.get("summary") or summary or name[:1].upper() + name[1:]
-    told: str = subject.options.get("description") or description
-    return {"summary": said, **({"description": cleandoc(told)} if told else {})}
+    told: str = cleandoc(subject.options.get("description") or "") or description
+    return {"summary": said, **({"description": told} if told else {})}
 
 
 def _docstring(subject: Subject) -> tuple[str, str]:
@@ -58,7 +58,7 @@ def _docstring(subject: Subject) -> tuple[str, str]:
     handler = subject.handler
     # What a class inherits says nothing of it.
     text = handler.__dict__.get("__doc__") if isinstance(handler, type) else getattr(handler, "__doc__", None)
-    text = cleandoc(text or "")
+    text = cleandoc(text or "").strip()
     first, _, rest = text.partition("\n\n")
     first = " ".join(first.split())
     return (first, rest.strip()) if len(first) <= _LONGEST_SUMMARY else ("", text)

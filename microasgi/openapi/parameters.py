@@ -5,18 +5,34 @@ The law of this file: a parameter is described as it is read. An absent one is a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Annotated, Any, Union, cast, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Final, Union, cast, get_args, get_origin
 
+from microasgi.exceptions import ConfigurationError
 from microasgi.openapi.components import JSONSchema, Schemas
 from microasgi.openapi.inventory import Subject
+from microasgi.openapi.optins import opted_parameters
 from microasgi.serialization import decode_json, encode_json
+from microasgi.typed.constraints import checker
 
 if TYPE_CHECKING:
-    from microasgi.typed.operation import Parameter
+    from microasgi.typed.parameters import Parameter
 
-__all__ = ["as_json", "bare", "describe_parameters", "examples_of", "is_shown", "members", "schema_for", "without_none"]
+__all__ = [
+    "as_json",
+    "bare",
+    "describe_parameters",
+    "examples_of",
+    "is_repeated",
+    "is_shown",
+    "members",
+    "schema_for",
+    "union_of",
+    "without_none",
+]
+
+_CONTAINERS: Final = frozenset({list, set, frozenset, tuple, Sequence, Collection, Iterable})
 
 
 def describe_parameters(subject: Subject, schemas: Schemas) -> list[dict[str, Any]]:
@@ -35,7 +51,9 @@ def describe_parameters(subject: Subject, schemas: Schemas) -> list[dict[str, An
         inside.get(name) or {"name": name, "in": "path", "required": True, "schema": schema}
         for name, schema in subject.location.parameters.items()
     ]
-    return path + others
+    given = {(one["in"], one["name"].lower()) for one in others}
+    opted = [one for one in opted_parameters(subject) if (one["in"], one["name"]) not in given]
+    return path + others + opted
 
 
 def is_shown(parameter: Parameter) -> bool:
@@ -53,7 +71,7 @@ def _describe(parameter: Parameter, name: str, subject: Subject, schemas: Schema
         described["required"] = True
     if marker.deprecated:
         described["deprecated"] = True
-    if parameter.text is not None and parameter.text.container is not None and place == "query":
+    if place == "query" and is_repeated(parameter.annotation):
         described |= {"style": "form", "explode": True}
     described["schema"] = schema_for(parameter, subject, schemas)
     return described | examples_of(parameter)
@@ -80,10 +98,24 @@ def _keywords(parameter: Parameter) -> dict[str, Any]:
         keywords["title"] = marker.title
     if marker.examples and not isinstance(marker.examples, Mapping):
         keywords["examples"] = [as_json(example) for example in marker.examples]
-    default = None if parameter.required else as_json(parameter.default)
-    if default is not None:
+    default = as_json(parameter.default)
+    if default is not None and _is_shown_default(parameter):
         keywords["default"] = default
     return keywords
+
+
+def _is_shown_default(parameter: Parameter) -> bool:
+    """Tell whether a default is one that a client could send: it may be outside of the constraints, as nothing is."""
+    default: Any = parameter.default
+    # A field of a model has its default there, and a mark of its absence here.
+    if parameter.required or type(default).__module__ == "microasgi.typed.groups":
+        return False
+    kind: Any = "length" if isinstance(default, Collection) and not isinstance(default, str) else type(default)
+    try:
+        check = checker(kind, parameter.constraints, "")
+        return check is None or check(default) is None
+    except (ConfigurationError, TypeError, ValueError):
+        return False
 
 
 def examples_of(parameter: Parameter) -> dict[str, Any]:
@@ -98,6 +130,11 @@ def _example(value: Any) -> dict[str, Any]:
     if isinstance(value, Mapping) and {"value", "externalValue"} & cast(Mapping[str, Any], value).keys():
         return cast(dict[str, Any], as_json(value))
     return {"value": as_json(value)}
+
+
+def is_repeated(annotation: Any) -> bool:
+    """Tell whether this takes several texts, or files: a list or the like, or an optional one."""
+    return any(get_origin(bare(kind)) in _CONTAINERS or bare(kind) in _CONTAINERS for kind in members(annotation))
 
 
 def as_json(value: Any) -> Any:
@@ -132,7 +169,10 @@ def members(annotation: Any) -> tuple[Any, ...]:
 def without_none(annotation: Any) -> Any:
     """Return an annotation without its None."""
     kinds = members(annotation)
-    left = [kind for kind in kinds if kind is not NoneType]
-    if len(left) == len(kinds) or not left:
-        return annotation
-    return Union[tuple(left)]  # noqa: UP007
+    left = [kind for kind in kinds if kind is not NoneType] or [NoneType]
+    return annotation if len(left) == len(kinds) else union_of(left)
+
+
+def union_of(kinds: Sequence[Any]) -> Any:
+    """Return the union of types; of one, the type itself."""
+    return kinds[0] if len(kinds) == 1 else Union[tuple(kinds)]  # noqa: UP007  (made of a list)

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from microasgi.exceptions import ConfigurationError, HTTPException
 from microasgi.openapi.components import JSONSchema, Schemas
 from microasgi.openapi.inventory import Subject
-from microasgi.openapi.parameters import members
+from microasgi.openapi.optins import opted_problems
+from microasgi.openapi.parameters import bare, members
 
 if TYPE_CHECKING:
-    from microasgi.typed.operation import Operation, Parameter
+    from microasgi.typed.parameters import Parameter
 
 __all__ = ["describe_problems"]
 
@@ -55,7 +56,7 @@ _CHALLENGE: Final = {"www-authenticate": {"schema": {"type": "string"}, "require
 
 def describe_problems(subject: Subject, schemas: Schemas) -> dict[int, dict[str, Any]]:
     """Return the error responses of an operation, by status: those of `raises`, and the framework's own."""
-    own, raised = [*_own(subject.binding)], [*_raised(subject)]
+    own, raised = [*_own(subject)], [*opted_problems(subject), *_raised(subject)]
     statuses = sorted({status for status, _ in (*own, *raised)})
     described: dict[int, dict[str, Any]] = {}
     for status in statuses:
@@ -82,7 +83,8 @@ def _response(status: int, texts: list[str], schema: JSONSchema, *, is_typed: bo
     return response
 
 
-def _own(binding: Operation | None) -> Iterator[tuple[int, str]]:
+def _own(subject: Subject) -> Iterator[tuple[int, str]]:
+    binding = subject.binding
     if binding is None:
         return
     parsed = bool(binding.form) or any(parameter.annotation is not bytes for parameter in binding.body)
@@ -95,14 +97,19 @@ def _own(binding: Operation | None) -> Iterator[tuple[int, str]]:
         yield 401, "Credentials are missing, or not valid."
     if any(scopes for _, scopes in binding.security):
         yield 403, "The credentials do not reach as far as this."
-    if parsed or any(map(_may_be_faulty, binding.parameters)):
+    if parsed or any(_may_be_faulty(one, subject) for one in binding.parameters):
         yield 422, _FAULTY
 
 
-def _may_be_faulty(parameter: Parameter) -> bool:
+def _may_be_faulty(parameter: Parameter, subject: Subject) -> bool:
     if parameter.required and parameter.place != "path":
         return True
-    return bool(parameter.constraints) or not {*members(parameter.annotation)} <= {str, NoneType, Any}
+    kinds = {bare(kind) for kind in members(parameter.annotation)}
+    if parameter.constraints or kinds <= {str, NoneType, Any}:
+        return bool(parameter.constraints)
+    # What a convertor has read is right already: other paths are another route's, or nobody's.
+    name = subject.location.name_of(parameter.alias) if parameter.place == "path" else None
+    return name is None or subject.location.parameters[name].keys() <= {"type", "minLength", "pattern"}
 
 
 def _raised(subject: Subject) -> Iterator[tuple[int, str]]:

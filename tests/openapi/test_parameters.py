@@ -1,0 +1,179 @@
+"""Parameters of typed handlers, as a document describes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date
+from enum import Enum
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from microasgi import MicroASGI, Request
+from microasgi.typed import Cookie, Depends, Header, Path, Query
+
+
+class Colour(Enum):
+    RED = "red"
+
+
+@dataclass
+class Page:
+    size: Annotated[int, Query(ge=1)] = 10
+    tags: list[str] = field(default_factory=list)
+
+
+def sole(operation: dict[str, Any]) -> dict[str, Any]:
+    (parameter,) = operation["parameters"]
+    return dict(parameter)
+
+
+def test_a_scalar_is_a_query_parameter(describe: Any) -> None:
+    app = MicroASGI()
+
+    @app.get("/")
+    async def f(limit: int) -> str: ...
+
+    assert sole(describe(app)) == {"name": "limit", "in": "query", "required": True, "schema": {"type": "integer"}}
+
+
+def test_a_default_is_in_the_schema(describe: Any) -> None:
+    app = MicroASGI()
+
+    @app.get("/")
+    async def f(since: date = date(2026, 1, 2), colour: Colour = Colour.RED, mark: str | None = None) -> str: ...
+
+    operation = describe(app)
+    assert [one.get("required", False) for one in operation["parameters"]] == [False, False, False]
+    assert [one["schema"].get("default") for one in operation["parameters"]] == ["2026-01-02", "red", None]
+
+
+def test_there_is_no_null_outside_of_json(describe: Any) -> None:
+    app = MicroASGI()
+
+    @app.get("/")
+    async def f(q: int | None = None) -> str: ...
+
+    assert sole(describe(app))["schema"] == {"type": "integer"}
+
+
+def test_constraints_are_in_the_schema(describe: Any) -> None:
+    app = MicroASGI()
+
+    @app.get("/")
+    async def f(limit: Annotated[int, Query(ge=1, le=100)] = 20) -> str: ...
+
+    assert sole(describe(app))["schema"] == {"type": "integer", "minimum": 1, "maximum": 100, "default": 20}
+
+
+def test_a_list_is_one_parameter_for_each_item(describe: Any) -> None:
+    app = MicroASGI()
+
+    @app.get("/")
+    async def f(tag: list[str]) -> str: ...
+
+    assert sole(describe(app)) == {
+        "name": "tag",
+        "in": "query",
+        "required": True,
+        "style": "form",
+        "explode": True,
+        "schema": {"type": "array", "items": {"type": "string"}},
+    }
+
+
+def test_headers_and_cookies_have_their_names(describe: Any) -> None:
+    app = MicroASGI()
+
+    @app.get("/")
+    async def f(x_token: Annotated[str, Header()], track: Annotated[str, Cookie(alias="t")] = "") -> str: ...
+
+    found = [(one["name"], one["in"]) for one in describe(app)["parameters"]]
+    assert found == [("x-token", "header"), ("t", "cookie")]
+
+
+def test_a_marker_describes_its_parameter(describe: Any) -> None:
+    app = MicroASGI()
+
+    @app.get("/")
+    async def f(
+        q: Annotated[str, Query(title="Search", description="What for.", deprecated=True, examples=["a", "b"])] = "",
+        kind: Annotated[str, Query(examples={"one": "x", "two": {"value": "y", "summary": "Y"}})] = "",
+        hidden: Annotated[str, Query(include_in_schema=False)] = "",
+    ) -> str: ...
+
+    first, second = describe(app)["parameters"]
+    assert first["description"] == "What for."
+    assert first["deprecated"] is True
+    assert first["schema"] == {"type": "string", "title": "Search", "examples": ["a", "b"], "default": ""}
+    assert second["examples"] == {"one": {"value": "x"}, "two": {"value": "y", "summary": "Y"}}
+
+
+def test_a_parameter_of_the_path_joins_its_convertor(describe: Any) -> None:
+    app = MicroASGI()
+
+    @app.get("/{number:int}/{key}/{kind}")
+    async def f(
+        number: Annotated[int, Path(le=9, description="Which.")], key: UUID, kind: Literal["a", "b"]
+    ) -> str: ...
+
+    number, key, kind = describe(app)["parameters"]
+    assert number["schema"] == {"type": "integer", "minimum": 0, "maximum": 9}
+    assert (number["description"], number["required"]) == ("Which.", True)
+    assert key["schema"] == {"type": "string", "format": "uuid"}
+    assert kind["schema"]["enum"] == ["a", "b"]
+
+
+def test_what_the_handler_leaves_in_the_path_is_described_too(describe: Any) -> None:
+    app = MicroASGI()
+
+    @app.get("/{a}/{b:int}")
+    async def f(b: int, q: str = "") -> str: ...
+
+    assert [one["name"] for one in describe(app)["parameters"]] == ["a", "b", "q"]
+
+
+def test_a_model_of_parameters_is_described_field_by_field(describe: Any) -> None:
+    app = MicroASGI()
+
+    @app.get("/")
+    async def f(page: Annotated[Page, Query()]) -> str: ...
+
+    size, tags = describe(app)["parameters"]
+    assert (size["name"], size["in"], size["schema"]["minimum"]) == ("size", "query", 1)
+    assert "required" not in size
+    assert tags["explode"] is True
+
+
+def test_parameters_of_dependencies_belong_to_the_operation(describe: Any) -> None:
+    def find(q: str, x_token: Annotated[str, Header()]) -> str:
+        return q
+
+    app = MicroASGI()
+
+    @app.get("/")
+    async def f(request: Request[Any], found: Annotated[str, Depends(find)], q: str) -> str: ...
+
+    assert [one["name"] for one in describe(app)["parameters"]] == ["q", "x-token"]
+
+
+def test_an_etag_brings_its_header_along(describe: Any) -> None:
+    app = MicroASGI()
+
+    @app.get("/", etag=True)
+    async def f() -> dict[str, int]: ...
+
+    operation = describe(app)
+    assert [one["name"] for one in operation["parameters"]] == ["if-none-match"]
+    assert "etag" in operation["responses"]["200"]["headers"]
+    assert "content" not in operation["responses"]["304"]
+
+
+def test_an_idempotent_operation_takes_a_key(describe: Any) -> None:
+    app = MicroASGI()
+
+    @app.post("/", idempotent=True)
+    async def f() -> dict[str, int]: ...
+
+    operation = describe(app)
+    assert sole(operation)["name"] == "idempotency-key"
+    assert {"400", "409", "422"} <= operation["responses"].keys()

@@ -1,0 +1,223 @@
+"""Errors, as a document describes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import pytest
+
+from microasgi import ConfigurationError, HTTPException, MicroASGI, Request
+from microasgi.openapi import OpenAPI
+from microasgi.testing import TestClient
+from microasgi.typed import Body, Depends, Path, Query, Security
+from microasgi.typed.security import HTTPBearer
+
+
+@dataclass
+class Item:
+    name: str
+
+
+class NotFound(HTTPException):
+    """There is no such
+    item."""
+
+    def __init__(self) -> None:
+        super().__init__(404, "no item")
+
+
+class Taken(HTTPException):
+    status_code = 409
+
+    def __init__(self, name: str) -> None:
+        super().__init__(409, f"{name} is taken")
+
+
+class Gone(HTTPException):
+    def __init__(self) -> None:
+        super().__init__(410, "It is gone.")
+
+
+def errors(operation: dict[str, Any]) -> dict[str, str]:
+    return {status: one["description"] for status, one in operation["responses"].items() if status >= "400"}
+
+
+def test_errors_are_named_by_the_route(describe: Any) -> None:
+    app = MicroASGI()
+
+    @app.get("/", raises=[403, NotFound, Taken, Gone, HTTPException(418, "No coffee."), HTTPException(418)])
+    async def f() -> None: ...
+
+    assert errors(describe(app)) == {
+        "403": "Forbidden",
+        "404": "There is no such item.",
+        "409": "Conflict",
+        "410": "It is gone.",
+        "418": "No coffee.",
+    }
+
+
+def test_errors_of_one_status_are_one_response(describe: Any) -> None:
+    app = MicroASGI()
+
+    @app.get("/", raises=[HTTPException(409, "Taken."), 409, HTTPException(409, "Locked.")])
+    async def f() -> None: ...
+
+    assert errors(describe(app)) == {"409": "Taken.\n\nLocked."}
+
+
+def test_errors_are_problem_details(ask: Any) -> None:
+    app = MicroASGI()
+
+    @app.get("/", raises=[404])
+    async def f(number: int) -> None: ...
+
+    document = ask(app)
+    responses = document["paths"]["/"]["get"]["responses"]
+    assert responses["404"]["content"] == {
+        "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}
+    }
+    assert responses["422"]["content"] == {
+        "application/problem+json": {"schema": {"$ref": "#/components/schemas/ValidationProblem"}}
+    }
+    assert document["components"]["schemas"]["ValidationProblem"]["required"] == ["type", "title", "status", "errors"]
+
+
+def test_a_plain_handler_answers_errors_as_text_too(describe: Any) -> None:
+    app = MicroASGI()
+
+    @app.get("/", raises=[404])
+    async def f(request: Request[Any]) -> str: ...
+
+    assert [*describe(app)["responses"]["404"]["content"]] == ["application/problem+json", "text/plain"]
+
+
+def test_what_a_body_can_do_wrong_is_described(describe: Any) -> None:
+    app = MicroASGI()
+
+    @app.post("/")
+    async def f(item: Item) -> None: ...
+
+    assert [*errors(describe(app))] == ["400", "413", "415", "422"]
+
+
+@pytest.mark.parametrize(
+    ("annotation", "default", "faulty"),
+    [
+        (str, "", False),
+        (str | None, None, False),
+        (str, ..., True),
+        (int, 1, True),
+        (Annotated[str, Query(min_length=1)], "", True),
+        (list[str], [], True),
+    ],
+)
+def test_422_is_there_where_a_parameter_can_be_faulty(
+    describe: Any, annotation: Any, default: Any, faulty: bool
+) -> None:
+    app = MicroASGI()
+
+    async def f(q: Any) -> None: ...
+
+    f.__annotations__["q"] = annotation
+    f.__defaults__ = None if default is ... else (default,)
+    app.get("/")(f)
+    assert ("422" in errors(describe(app))) is faulty
+
+
+@pytest.mark.parametrize(
+    ("template", "annotation", "faulty"),
+    [
+        ("/{key}", str, False),
+        ("/{key:int}", int, False),
+        ("/{key}", int, True),
+        ("/{key:int}", Annotated[int, Path(le=9)], True),
+    ],
+)
+def test_the_path_is_faulty_where_it_is_read_after_routing(
+    describe: Any, template: str, annotation: Any, faulty: bool
+) -> None:
+    app = MicroASGI()
+
+    async def f(key: Any) -> None: ...
+
+    f.__annotations__["key"] = annotation
+    app.get(template)(f)
+    assert ("422" in errors(describe(app))) is faulty
+
+
+def test_a_guarded_operation_answers_401_and_403(describe: Any) -> None:
+    bearer = HTTPBearer()
+    app = MicroASGI()
+
+    @app.get("/", dependencies=[Security(bearer, scopes=["read"])])
+    async def f() -> None: ...
+
+    responses = describe(app)["responses"]
+    assert "403" in responses
+    assert responses["401"]["headers"]["www-authenticate"]["required"] is True
+
+
+def test_scopes_are_what_403_is_about(describe: Any) -> None:
+    app = MicroASGI()
+
+    @app.get("/", dependencies=[Depends(HTTPBearer())])
+    async def f() -> None: ...
+
+    assert [*errors(describe(app))] == ["401"]
+
+
+def test_a_422_of_ones_own_need_not_list_faults(describe: Any) -> None:
+    app = MicroASGI()
+
+    @app.post("/", raises=[HTTPException(422, "Too many.")])
+    async def f(item: Item) -> None: ...
+
+    response = describe(app)["responses"]["422"]
+    assert response["description"] == "Parameters are faulty.\n\nToo many."
+    assert [*response["content"]["application/problem+json"]["schema"]] == ["anyOf"]
+
+
+def test_what_is_answered_is_what_is_described(ask: Any) -> None:
+    from jsonschema import Draft202012Validator
+
+    app = MicroASGI()
+
+    @app.put("/{number}", raises=[404])
+    async def f(number: int, item: Item, limit: Annotated[int, Query(le=5)] = 1, n: Annotated[int, Body()] = 1) -> None:
+        raise HTTPException(404, "no such item")
+
+    document = ask(app)
+    with TestClient(app) as client:
+        answers = [
+            client.put("/1", json={"item": {"name": "a"}}),
+            client.put("/x?limit=9", json={"item": {"name": 1}, "n": "1"}),
+            client.put("/1", content=b"{", headers={"content-type": "application/json"}),
+            client.put("/1", content=b"{}", headers={"content-type": "text/plain"}),
+        ]
+    assert [answer.status_code for answer in answers] == [404, 422, 400, 415]
+    responses = document["paths"]["/{number}"]["put"]["responses"]
+    for answer in answers:
+        content = responses[str(answer.status_code)]["content"][answer.headers["content-type"]]
+        Draft202012Validator({**content["schema"], "components": document["components"]}).validate(answer.json())
+
+
+def test_a_class_that_does_not_tell_its_status_is_refused_with_its_place() -> None:
+    class Odd(HTTPException):
+        def __init__(self, name: str) -> None:
+            super().__init__(409, name)
+
+    app = MicroASGI()
+    app.get("/", raises=[Odd])(lambda request: "")
+    with pytest.raises(ConfigurationError, match=r"raises has the class Odd") as caught:
+        OpenAPI().document(app)
+    assert str(caught.value).startswith(f"{__file__}:")
+
+
+def test_what_is_no_http_error_is_refused_with_its_place() -> None:
+    app = MicroASGI()
+    app.get("/", raises=[ValueError])(lambda request: "")  # type: ignore[list-item]
+    with pytest.raises(ConfigurationError, match=r"raises has <class 'ValueError'>") as caught:
+        OpenAPI().document(app)
+    assert str(caught.value).startswith(f"{__file__}:")
