@@ -228,9 +228,8 @@ class Planner:
         """Return the slot for a dependency's value, its step added unless another one has it."""
         if isinstance(marker, Security):
             scopes = (*scopes, *(scope for scope in marker.scopes if scope not in scopes))
-        scheme: Any = call if isinstance(call, SecurityScheme) else None
-        if scheme is not None:
-            self.security.append((scheme, scopes))
+        if _is_scheme(call):
+            self.security.append((cast("SecurityScheme[Any]", call), scopes))
         key: tuple[Any, Scopes] = (call, scopes)
         if marker.use_cache and key in self._dependencies:
             return self._dependencies[key]
@@ -274,3 +273,7 @@ class Planner:
 
     def _at(self, given: Given, slot: int) -> Argument:
         return Argument(given.name, slot, None, blame_for("", given.name))
+
+
+def _is_scheme(call: object) -> bool:
+    return isinstance(call, SecurityScheme)

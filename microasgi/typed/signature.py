@@ -64,7 +64,7 @@ def read_signature(call: Callable[..., Any], names: Names, where: str) -> Signat
         raise ConfigurationError(f"{where}: {call!r} has no signature to be read: wrap it in a function") from None
     place = _place_of(call) or where
     scope = _Scope(_globals_of(call), names, place)
-    fixed: Mapping[str, Any] = call.keywords if isinstance(call, functools.partial) else {}
+    fixed: Mapping[str, Any] = getattr(cast(object, call), "keywords", {}) if _is_partial(call) else {}
     given = [_given(p, scope) for p in signature.parameters.values() if p.name not in fixed and _is_filled(p)]
     return Signature(call, place, tuple(given), scope.resolve("return", signature.return_annotation, lenient=True))
 
@@ -131,6 +131,10 @@ def _given(parameter: inspect.Parameter, scope: _Scope) -> Given:
             f"`{parameter.name}: Annotated[{kind}, {default!r}]`, with a default after `=` if there is one."
         )
     return Given(parameter.name, hint, default, parameter.kind is parameter.KEYWORD_ONLY)
+
+
+def _is_partial(call: object) -> bool:
+    return isinstance(call, functools.partial)
 
 
 def _is_filled(parameter: inspect.Parameter) -> bool:
