@@ -136,7 +136,7 @@ def test_a_todo_is_added_read_changed_and_deleted(ada: TestClient) -> None:
 @pytest.mark.parametrize(
     ("body", "where"),
     [
-        ({}, ""),
+        ({}, "/title"),
         ({"title": ""}, "/title"),
         ({"title": "x" * 201}, "/title"),
         ({"title": 7}, "/title"),
@@ -164,8 +164,8 @@ def test_a_faulty_number_is_explained(ada: TestClient, number: str) -> None:
 
 
 def test_all_that_is_faulty_is_said_at_once(ada: TestClient) -> None:
-    answer = ada.get("/todos?limit=0&after=x&done=perhaps")
-    assert faults(answer) == {"query limit", "query after", "query done"}
+    assert faults(ada.get("/todos?limit=0&done=perhaps")) == {"query limit", "query done"}
+    assert faults(ada.get("/todos?cursor=made-up")) == {"query cursor"}
 
 
 def test_nobody_sees_what_is_another_users(ada: TestClient) -> None:
@@ -234,13 +234,13 @@ def test_one_that_is_changed_between_reading_and_writing_is_not_overwritten(
 
 
 def test_a_todo_that_is_sent_twice_is_added_once(ada: TestClient) -> None:
-    key = {"idempotency-key": '"8e03978e-40d5-43e8-bc93-6894a57f9324"'}
+    key = {"idempotency-key": "8e03978e-40d5-43e8-bc93-6894a57f9324"}
     first, second = (ada.post("/todos", json={"title": "Buy milk"}, headers=key) for _ in range(2))
     assert (first.status_code, first.json()) == (second.status_code, second.json())
     assert second.headers["location"] == first.headers["location"]
     assert len(ada.get("/todos").json()) == 1
-    bob = become(ada, "bob")
-    assert bob.post("/todos", json={"title": "Buy milk"}, headers=key).json()["id"] == 2  # keys are of one user
+    other = become(ada, "bob").post("/todos", json={"title": "Buy milk"}, headers=key)
+    assert (other.status_code, "Buy milk" in other.text) == (422, False)  # a key is its first user's
 
 
 # Attachments
@@ -286,7 +286,7 @@ def test_other_files_are_refused(ada: TestClient, content: bytes, status: int) -
 def test_an_upload_without_a_file_is_explained(ada: TestClient) -> None:
     add(ada)
     form = {"content-type": "multipart/form-data; boundary=x"}
-    assert faults(ada.post("/todos/1/attachments", content=b"--x--\r\n", headers=form)) == {"file file"}
+    assert faults(ada.post("/todos/1/attachments", content=b"--x--\r\n", headers=form)) == {"form file"}
     assert ada.post("/todos/1/attachments", json={}).status_code == 415
 
 

@@ -9,7 +9,7 @@ from store import Attachment, Draft, Store, Todo, User
 
 from microasgi import BackgroundTasks, HTTPException, Request, Response, Router, UploadFile
 from microasgi.concurrency import run_in_threadpool
-from microasgi.typed import Depends, File, Path, Query, State
+from microasgi.typed import CursorPage, Depends, File, Paginated, Path, Preconditions, Query, State, paginated
 
 LARGEST = 2**63 - 1  # what SQLite takes
 UPLOAD_SIZE = 1024 * 1024
@@ -29,18 +29,21 @@ def own_todo(todo_id: Annotated[int, Path(ge=1, le=LARGEST)], user: Owner, store
 
 
 OwnTodo = Annotated[Todo, Depends(own_todo)]
+Conditions = Annotated[Preconditions, Depends()]
 
 
 @todos.get("/todos")
 def list_todos(
+    request: Request,
     user: Owner,
     store: State[Store],
-    limit: Annotated[int, Query(ge=1, le=100)] = 20,
-    after: Annotated[int, Query(ge=0, le=LARGEST, description="The last number of the page before.")] = 0,
-    done: bool | None = None,
-) -> list[Todo]:
+    page: Annotated[CursorPage, Query()],
+    done: Annotated[bool | None, Query(description="Only those that are done, or are not.")] = None,
+) -> Paginated[Todo]:
     """List todos, page by page: the header Link has the address of the next one (RFC 8288)."""
-    return store.todos(user, limit, after, done)
+    (after,) = page.after(int) or (0,)
+    found = store.todos(user, page.limit + 1, after, done)  # one more tells whether there is a next page
+    return paginated(request, page, found, cursor=lambda todo: todo.id)
 
 
 @todos.post("/todos", status=201, idempotent=True)
@@ -57,8 +60,9 @@ def get_todo(todo: OwnTodo) -> Todo:
 
 
 @todos.put("/todos/{todo_id}", raises=[404, 412])
-def change_todo(todo: OwnTodo, draft: Draft, store: State[Store]) -> Todo:
+def change_todo(todo: OwnTodo, draft: Draft, conditions: Conditions, store: State[Store]) -> Todo:
     """Change a todo; with If-Match, only if nobody else has (412)."""
+    conditions.check(todo)
     changed = store.change_todo(todo, draft)
     if changed is None:
         raise HTTPException(412, "Somebody has changed this todo meanwhile.")
@@ -66,8 +70,9 @@ def change_todo(todo: OwnTodo, draft: Draft, store: State[Store]) -> Todo:
 
 
 @todos.delete("/todos/{todo_id}", raises=[404, 412])
-def delete_todo(todo: OwnTodo, store: State[Store]) -> None:
+def delete_todo(todo: OwnTodo, conditions: Conditions, store: State[Store]) -> None:
     """Delete a todo with its attachments; with If-Match, only if nobody else has changed it (412)."""
+    conditions.check(todo)
     if not store.delete_todo(todo):
         raise HTTPException(412, "Somebody has changed this todo meanwhile.")
 
