@@ -55,12 +55,12 @@ def wants_bytes(annotation: Any) -> bool:
     return annotation is bytes or any(wants_bytes(argument) for argument in get_args(annotation))
 
 
-def file_reader(parameter: Parameter) -> Read:
+def file_reader(parameter: Parameter, where: str) -> Read:
     """Return the function that gets the parameter's files from a ReadForm. Lengths are in bytes."""
     alias, missing = parameter.alias, absent(parameter)
     whole = wants_bytes(parameter.annotation)
     origin = _container(parameter.annotation)
-    check = checker(bytes, parameter.constraints, "") if parameter.constraints else None
+    check = checker(bytes, parameter.constraints, where) if parameter.constraints else None
 
     def take(form: ReadForm, value: Any) -> Any:
         if not isinstance(value, UploadFile):

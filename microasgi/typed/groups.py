@@ -50,9 +50,9 @@ class Group:
         given = Given(field.name, Hint(hint.annotation, marker, hint.constraints), EMPTY, by_keyword=True)
         if is_file_type(hint.annotation):
             parameter = Parameter(given, marker, None, required=field.required, place="file")
-            return parameter, _or_absent(file_reader(parameter), field.alias)
+            return parameter, _or_absent(file_reader(parameter, self._where), field.alias)
         if raw:
-            parameter = Parameter(given, marker, None, required=field.required)
+            parameter = Parameter(given, marker, None, required=field.required, place=self._place)
             return parameter, self._raw_reader(parameter, many=_is_many(hint.annotation))
         text = text_type(hint.annotation, hint.constraints, self._where)
         if text is None:
@@ -60,7 +60,7 @@ class Group:
                 f"{self._where}: the field {field.name!r} of {self._name} is a {hint.annotation}, which no text of a "
                 f"{self._place} can become: use scalars and lists of them, or read the model from the body with Body()"
             )
-        parameter = Parameter(given, marker, text, required=False)
+        parameter = Parameter(given, marker, text, required=False, place=self._place)
         parameter.default = _ABSENT
         read = reader(parameter)
         parameter.required = field.required

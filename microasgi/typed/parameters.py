@@ -198,4 +198,4 @@ def _check_of_converted(parameter: Parameter, kind: str) -> Callable[[Any], None
             f"{getattr(wanted, '__name__', wanted)}: write `{parameter.name}: {_CONVERTED[kind]}`, or "
             f"{{{parameter.alias}}} in the path"
         )
-    return checker(cast("type[Any]", wanted), parameter.constraints, "") if parameter.constraints else None
+    return checker(cast("type[Any]", wanted), parameter.constraints, "the path") if parameter.constraints else None

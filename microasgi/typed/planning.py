@@ -213,7 +213,7 @@ class Planner:
             )
         parameter = Parameter(given, marker, None, place="file")
         return Argument(
-            given.name, self._form_of([parameter]), file_reader(parameter), blame_for("form", parameter.alias)
+            given.name, self._form_of([parameter]), file_reader(parameter, where), blame_for("form", parameter.alias)
         )
 
     def _from_model(self, given: Given, marker: Marker, where: str) -> Argument:
