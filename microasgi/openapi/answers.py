@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Generator, Iterable, Iterator, Mapping
 from inspect import Parameter, unwrap
 from types import NoneType
-from typing import Any, Final, get_args, get_origin, get_type_hints
+from typing import Any, Final, cast, get_args, get_origin, get_type_hints
 
 from microasgi.exceptions import HTTPException
 from microasgi.openapi.components import JSONSchema, Schemas
@@ -73,7 +73,8 @@ def _returned(subject: Subject) -> list[Any]:
         return hinted
     result = subject.binding.result
     # The binding has resolved all names, and left out the classes of responses.
-    known = [AsyncIterator[result.annotation]] if result.stream else _kinds_of(result.annotation)
+    stream = cast(Any, AsyncIterator)[result.annotation]
+    known = [stream] if result.stream else _kinds_of(result.annotation)
     return known + [kind for kind in hinted if _is_response(kind, Response) and kind not in known]
 
 

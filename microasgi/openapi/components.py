@@ -41,7 +41,8 @@ class _Wanted:
     def fill(self, found: Mapping[str, Any]) -> None:
         """Complete the schema: by what is known of it otherwise, if that speaks of the same type, and by keywords."""
         is_narrow = not {"format", "enum", "const"}.isdisjoint(found)
-        below = {} if is_narrow or self.below.get("type") != found.get("type") else self.below
+        fits = not is_narrow and self.below.get("type") == found.get("type")
+        below: Mapping[str, Any] = self.below if fits else {}
         self.schema.update({**below, **found, **self.above, **self.schema})
 
 
@@ -144,7 +145,7 @@ def _names_in(schema: JSONSchema) -> set[str]:
 def _references(value: Any) -> Iterator[tuple[dict[str, Any], str, str]]:
     """Yield where a component is referred to: the dict, its key, and the component's name."""
     if isinstance(value, list):
-        for item in cast(list[Any], value):
+        for item in cast("list[object]", value):
             yield from _references(item)
     if not isinstance(value, dict):
         return

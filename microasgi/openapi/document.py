@@ -6,13 +6,13 @@ The law of this file: the same routes give the same document, whoever asks and w
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from microasgi.exceptions import ConfigurationError
 from microasgi.openapi.components import Schemas
 from microasgi.openapi.identifiers import identify
-from microasgi.openapi.inventory import Entry, Subject, entries_of, subjects_of
+from microasgi.openapi.inventory import Entry, entries_of, subjects_of
 from microasgi.openapi.operations import describe_operation
 from microasgi.openapi.security import Guards
 from microasgi.registry import Registry
@@ -27,7 +27,6 @@ __all__ = ["Document", "Webhooks"]
 _VERSION: Final = "3.1.0"
 
 Webhooks = Registry | Mapping[str, Route] | None
-Operations = list[tuple[Subject, str]]
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,6 @@ class Document:
     webhooks: Webhooks = None
     security: Sequence[SecurityScheme[Any]] = ()
     external_docs: Mapping[str, Any] | None = None
-    extensions: Mapping[str, Any] = field(default_factory=dict)
 
     def build(self, entries: Iterable[Entry]) -> dict[str, Any]:
         """Return the OpenAPI Object; ConfigurationError names the route that cannot be described."""
@@ -67,7 +65,6 @@ class Document:
             "security": security,
             "tags": [*_tags(self.tags, [*described.values(), *webhooks.values()])],
             "externalDocs": self.external_docs,
-            **self.extensions,
         }
         # Once through JSON: no two places share an object, and none is of a type that JSON lacks.
         return cast(dict[str, Any], decode_json(encode_json(_filled(found) | {"paths": described})))

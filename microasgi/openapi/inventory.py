@@ -10,13 +10,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from microasgi.endpoints import HTTPEndpoint
 from microasgi.hosts import Host
 from microasgi.openapi.locations import Location, locate
 from microasgi.registry import Registry
-from microasgi.routes import BaseRoute, Mount, Route
+from microasgi.routes import Mount, Route
 
 if TYPE_CHECKING:
     from microasgi.typed.operation import Operation
@@ -51,8 +51,8 @@ class Subject:
         """The function that answers; of a class endpoint, its method."""
         endpoint: Any = self.route.endpoint
         if isinstance(endpoint, type) and issubclass(endpoint, HTTPEndpoint):
-            return getattr(endpoint, self.method.lower(), endpoint)
-        return endpoint
+            endpoint = getattr(cast(Any, endpoint), self.method.lower(), endpoint)
+        return cast(Callable[..., Any], endpoint)
 
     @property
     def options(self) -> Mapping[str, Any]:
@@ -62,7 +62,7 @@ class Subject:
     @property
     def binding(self) -> Operation | None:
         """What the handler asks for, None of one that takes the request."""
-        return self.route.binding
+        return cast("Operation | None", self.route.binding)
 
     @property
     def where(self) -> str:
@@ -83,12 +83,12 @@ def _walk(application: object, mounts: tuple[Mount, ...]) -> Iterator[Entry]:
             # What holds itself would have no end.
             if not isinstance(route, Host) and all(route.app is not mount.app for mount in mounts):
                 yield from _walk(route.app, (*mounts, route))
-        elif _is_described(route):
+        elif isinstance(route, Route) and _is_described(route):
             yield Entry(mounts, route)
 
 
-def _is_described(route: BaseRoute) -> bool:
-    return isinstance(route, Route) and route.include_in_schema and not route.websocket and route.app is None
+def _is_described(route: Route) -> bool:
+    return route.include_in_schema and not route.websocket and route.app is None
 
 
 def subjects_of(entries: Iterable[Entry]) -> list[Subject]:

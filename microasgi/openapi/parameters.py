@@ -110,7 +110,9 @@ def _is_shown_default(parameter: Parameter) -> bool:
     # A field of a model has its default there, and a mark of its absence here.
     if parameter.required or type(default).__module__ == "microasgi.typed.groups":
         return False
-    kind: Any = "length" if isinstance(default, Collection) and not isinstance(default, str) else type(default)
+    kind = cast(Any, type(default))
+    if isinstance(default, Collection) and not isinstance(default, str):
+        kind = "length"
     try:
         check = checker(kind, parameter.constraints, "")
         return check is None or check(default) is None

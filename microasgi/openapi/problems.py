@@ -5,7 +5,7 @@ The law of this file: what the framework answers by itself is described where it
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -138,7 +138,7 @@ def _of_class(kind: Any, where: str) -> tuple[int, str]:
 
 def _example_of(kind: type[HTTPException], where: str) -> HTTPException:
     try:
-        return cast(Any, kind)()
+        return cast("Callable[[], HTTPException]", kind)()
     except Exception:
         raise ConfigurationError(
             f"{where}: raises has the class {kind.__name__}, and nobody can tell its status without arguments. Write "

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 from weakref import WeakKeyDictionary
 
 from microasgi.concurrency import run_in_threadpool
@@ -34,7 +34,6 @@ __all__ = ["OpenAPI"]
 
 Edit = Callable[[dict[str, Any]], "dict[str, Any] | None"]
 Objects = Sequence[str | Mapping[str, Any]]
-Name = TypeVar("Name", bound=str)
 
 _MOST_PREFIXES: Final = 16  # of one application: a parameter in a mount's path gives as many as clients think of
 
@@ -45,7 +44,7 @@ class _Built:
 
     entries: tuple[Entry, ...]
     document: dict[str, Any]
-    texts: dict[str, tuple[bytes, str]] = field(default_factory=dict)
+    texts: dict[str, tuple[bytes, str]] = field(default_factory=dict[str, tuple[bytes, str]])
 
 
 class OpenAPI(Router):
@@ -82,15 +81,14 @@ class OpenAPI(Router):
     ) -> None:
         where = whereabouts()
         info: dict[str, Any] = {"title": title, "summary": summary, "description": description}
-        info |= {"termsOfService": terms_of_service, "contact": contact}
-        info |= {"license": {"name": license} if isinstance(license, str) else license, "version": version}
+        info |= {"termsOfService": terms_of_service, "contact": contact, "license": _object(license, "name")}
         self._document = Document(
-            info={key: value for key, value in info.items() if value is not None},
+            info={key: value for key, value in {**info, "version": version}.items() if value is not None},
             servers=_objects(servers, "servers", "url", where),
             tags=_objects(tags, "tags", "name", where),
             webhooks=webhooks,
             security=_schemes(security, where),
-            external_docs={"url": external_docs} if isinstance(external_docs, str) else external_docs,
+            external_docs=_object(external_docs, "url"),
         )
         self._edit = edit
         self._built: WeakKeyDictionary[Any, _Built] = WeakKeyDictionary()
@@ -107,10 +105,12 @@ class OpenAPI(Router):
     async def _serve_document(self, request: Request[Any]) -> Response:
         application, root_path = _surroundings(request.scope)
         built = self._built.get(application)
-        found = None
+        found: tuple[bytes, str] | None = None
         if built is not None and built.entries == entries_of(application):
             found = built.texts.get(root_path)
-        text, etag = found or await run_in_threadpool(self._text, application, root_path)
+        if found is None:
+            found = await run_in_threadpool(self._text, application, root_path)
+        text, etag = found
         headers = {"etag": etag, "cache-control": "no-cache"}
         if etag in request.headers.get("if-none-match", "").replace("W/", "").replace(" ", "").split(","):
             return Response(status_code=304, headers=headers)
@@ -147,11 +147,15 @@ def _surroundings(scope: Scope) -> tuple[Any, str]:
     return application, str(scope.get("root_path") or "").rstrip("/")
 
 
+def _object(given: str | Mapping[str, Any] | None, key: str) -> Mapping[str, Any] | None:
+    return {key: given} if isinstance(given, str) else given
+
+
 def _objects(given: Iterable[str | Mapping[str, Any]], name: str, key: str, where: str) -> list[Mapping[str, Any]]:
     """Return objects, made of texts where a text says it all."""
     if isinstance(given, str):
         raise ConfigurationError(f"{where}: {name} is a list, write {name}=[{given!r}]")
-    found = [{key: one} if isinstance(one, str) else one for one in given]
+    found = [one for one in (_object(each, key) for each in given) if one is not None]
     for one in found:
         if not isinstance(one.get(key), str):
             raise ConfigurationError(f"{where}: {name} has {one!r}, which lacks its {key!r}")
