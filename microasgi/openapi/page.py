@@ -38,6 +38,11 @@ _BUNDLES: Final[dict[str, tuple[str, str | None]]] = {
 _is_folder: Final = re.compile(
     r"(?P<origin>https?://[A-Za-z0-9.-]+(:[0-9]+)?(?=/|$))?(/(?!/)[^\\?#\x00-\x1f]*|(?<=.)$)"
 ).fullmatch
+# One script to the browser, of parts that can be read.
+_PARTS: Final = (
+    *("elements", "reading", "schemas", "samples", "fields"),
+    *("requests", "answers", "credentials", "operations", "page"),
+)
 _IN_URLS: Final = "/:@!$&'()*+,;=~"
 _CLOSED: Final = "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 _OWN_POLICY: Final = (
@@ -170,4 +175,7 @@ def _asset(content: bytes, media_type: str) -> _Handler:
 
 
 def _read(name: str) -> bytes:
-    return files("microasgi").joinpath("openapi", "assets", name).read_bytes()
+    folder = files("microasgi").joinpath("openapi", "assets")
+    if name != "docs.js":
+        return folder.joinpath(name).read_bytes()
+    return b"\n".join(folder.joinpath("docs", f"{part}.js").read_bytes() for part in _PARTS)

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import AsyncIterator
+from struct import pack
 from typing import Any
+from zlib import compress, crc32
 
 import anyio
 
 from microasgi import JSONResponse, MicroASGI, Request, Response, StreamingResponse
 from microasgi.openapi.page import docs_routes
 
-PIXEL = base64.b64decode(
-    "iVBORw0KGgoAAAANSUhEUgAAACAAAAAgCAIAAAD8GO2jAAAAKElEQVR4nO3NMQEAAAjDMMC/52ECvlRA00nqs3m9AwAAAAAAAAAAgMMWx+IDPYaO"
-    "cWcAAAAASUVORK5CYII="
-)
+
+def png(size: int) -> bytes:
+    """Return a square of blue."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return pack("!I", len(data)) + kind + data + pack("!I", crc32(kind + data))
+
+    header = pack("!IIBBBBB", size, size, 8, 2, 0, 0, 0)
+    rows = (b"\0" + b"\x33\x46\xd3" * size) * size
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", compress(rows)) + chunk(b"IEND", b"")
+
+
 REF = "#/components/schemas/"
 
 
@@ -79,13 +88,21 @@ SCHEMAS: dict[str, Any] = {
     },
 }
 
+INTRODUCTION = """\
+Everything a **small bookshop** does over HTTP.
+
+- look up books with `GET /books`
+- put new ones on the shelf
+- read the [rules](https://example.com/rules)
+
+Ask for a token first: user `ada`, any password."""
+
 DOCUMENT: dict[str, Any] = {
     "openapi": "3.1.0",
     "info": {
         "title": "Bookshop",
         "version": "1.4.0",
-        "description": "Everything a **small bookshop** does over HTTP.\n\n- look up books with `GET /books`\n- put new ones on"
-        " the shelf\n- read the [rules](https://example.com/rules)\n\nAsk for a token first: user `ada`, any password.",
+        "description": INTRODUCTION,
         "contact": {"name": "The shop", "url": "https://example.com/"},
         "license": {"name": "BSD-3-Clause"},
     },
@@ -274,6 +291,7 @@ HOSTILE: dict[str, Any] = {
             },
             "post": {"parameters": {"no": "list"}, "requestBody": 5, "responses": [1], "tags": "none"},
             "put": {"requestBody": {"content": {"application/json": {"schema": reference("Wide0")}}}, "responses": {}},
+            "patch": {"requestBody": {"content": {"application/json": {"schema": reference("Merged0")}}}},
         },
         "/x": None,
         "/y": 5,
@@ -281,6 +299,8 @@ HOSTILE: dict[str, Any] = {
     "components": {
         "schemas": {
             "Loop": reference("Loop"),
+            "Fan": {"anyOf": [reference("Fan")] * 200, "items": reference("Fan")},
+            **{f"Merged{level}": {"allOf": [reference(f"Merged{level + 1}")] * 50} for level in range(30)},
             "Tree": {
                 "type": "object",
                 "properties": {"__proto__": {"type": "string"}, "left": reference("Tree"), "right": reference("Tree")},
@@ -343,7 +363,7 @@ async def events(request: Request) -> StreamingResponse:
 
 
 async def picture(request: Request) -> Response:
-    return Response(PIXEL, media_type="image/png")
+    return Response(png(64), media_type="image/png")
 
 
 async def archive(request: Request) -> Response:
