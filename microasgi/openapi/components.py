@@ -12,7 +12,7 @@ from typing import Any, Final, cast
 
 from microasgi.exceptions import ConfigurationError
 from microasgi.typed.constraints import Constraints
-from microasgi.typed.models import json_schemas
+from microasgi.typed.modelschemas import json_schemas
 
 __all__ = ["JSONSchema", "Schemas"]
 
