@@ -17,6 +17,7 @@ from microasgi.endpoints import as_response
 from microasgi.exceptions import HTTPException
 from microasgi.requests import Request
 from microasgi.responses import Response
+from microasgi.typed.results import result_of
 
 __all__ = ["Preconditions", "Respond", "etag_of", "read_tags", "with_etag"]
 
@@ -46,8 +47,6 @@ def etag_of(value: Any, annotation: Any = None) -> str:
 
 
 def _encode(value: Any, annotation: Any) -> bytes:
-    from microasgi.typed.results import result_of
-
     encode = result_of(type(value) if annotation is None else annotation, None, "Preconditions").encode
     return as_response(value).body if encode is None else encode(value)
 

@@ -12,7 +12,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from hashlib import sha256
 from time import monotonic
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import anyio
 
@@ -20,6 +20,7 @@ from microasgi.exceptions import ConfigurationError, HTTPException
 from microasgi.requests import Request
 from microasgi.responses import Response
 from microasgi.typed.conditional import Respond
+from microasgi.typed.fingerprints import fingerprint
 from microasgi.typed.idempotencystores import IdempotencyStore, MemoryIdempotency
 
 __all__ = ["Idempotency", "with_idempotency"]
@@ -59,29 +60,29 @@ class Idempotency:
         self.lifetime = lifetime
         self.lease = lease
 
-    async def claim(self, key: str, fingerprint: str) -> Response | None:
+    async def claim(self, key: str, identity: str) -> Response | None:
         """Return the answer that was given to this request; None for who has to give it now.
 
         HTTPException 422 where the key is another request's, 409 while this one is being answered.
         """
         found = None
         with anyio.CancelScope(shield=True):  # a claim that nobody knows of would hold until its lease is over
-            found = await self.store.claim(key, json.dumps([fingerprint]).encode(), self.lease)
+            found = await self.store.claim(key, json.dumps([identity]).encode(), self.lease)
         if found is None:
             return None
         owner, *answer = json.loads(found)
-        if owner != fingerprint:
+        if owner != identity:
             raise HTTPException(422, "this Idempotency-Key was sent with another request: make a new one")
         if not answer:
             raise HTTPException(409, "a request with this Idempotency-Key is being answered", {"retry-after": "1"})
         return _replayed(*answer)
 
-    async def settle(self, key: str, fingerprint: str, response: Response | None, claimed_at: float) -> None:
+    async def settle(self, key: str, identity: str, response: Response | None, claimed_at: float) -> None:
         """Keep the answer of who has claimed the key; give it back where there is none to keep."""
         is_ours = monotonic() < claimed_at + _SURE * self.lease
         with anyio.move_on_after(_PATIENCE, shield=True):
             if response is not None:
-                record = json.dumps([fingerprint, *_parts(response)]).encode()
+                record = json.dumps([identity, *_parts(response)]).encode()
                 await self.store.keep(key, record, self.lifetime, claimed=is_ours)
             else:
                 await self.store.release(key, claimed=is_ours)
@@ -91,7 +92,7 @@ def with_idempotency(respond: Respond, option: bool | Idempotency | IdempotencyS
     """Answer requests whose `Idempotency-Key` was seen before as they were answered then.
 
     `option` is what the route has been given: True, a store, or an Idempotency. Answers of 500 and above, errors that
-    were raised, and streams are not kept: their keys are free again. The body has to be there for `request.body()`.
+    were raised, and streams are not kept: their keys are free again.
     """
     policy = _as_policy(option, where)
 
@@ -99,9 +100,9 @@ def with_idempotency(respond: Respond, option: bool | Idempotency | IdempotencyS
         key = None if request.method in _SAFE else _read_key(request, policy.required)
         if key is None:
             return await respond(request, values)
-        fingerprint = await _fingerprint(request)
+        identity = await fingerprint(request)
         claimed_at = monotonic()
-        known = await policy.claim(key, fingerprint)
+        known = await policy.claim(key, identity)
         if known is not None:
             return known
         try:
@@ -109,10 +110,10 @@ def with_idempotency(respond: Respond, option: bool | Idempotency | IdempotencyS
         except GeneratorExit:  # the loop has gone, nothing can be awaited any more
             raise
         except BaseException:
-            await policy.settle(key, fingerprint, None, claimed_at)
+            await policy.settle(key, identity, None, claimed_at)
             raise
         try:
-            await policy.settle(key, fingerprint, _to_keep(response, where), claimed_at)
+            await policy.settle(key, identity, _to_keep(response, where), claimed_at)
         except Exception:
             logger.exception("%s: the answer could not be kept; its Idempotency-Key does not protect it", where)
         return response
@@ -144,20 +145,6 @@ def _read_key(request: Request[Any], required: bool) -> str | None:
     if len(lines) > 1 or key in ("", '""') or len(key) > _LONGEST_KEY or not (key.isascii() and key.isprintable()):
         raise HTTPException(400, f"Idempotency-Key is one text of 1 to {_LONGEST_KEY} printable ASCII characters")
     return sha256(key.encode()).hexdigest()
-
-
-async def _fingerprint(request: Request[Any]) -> str:
-    scope = request.scope
-    query: bytes | str = scope.get("query_string") or b""
-    parts = [
-        request.method.encode(),
-        cast(str, scope["path"]).encode("utf-8", "surrogatepass"),
-        query if isinstance(query, bytes) else query.encode("utf-8", "surrogatepass"),
-        *(b"%s:%s" % pair for pair in scope["headers"] if pair[0] in {b"authorization", b"cookie"}),
-        await request.body(),
-    ]
-    # Each with its length: what ends one part cannot begin the next.
-    return sha256(b"".join(b"%d:%s" % (len(part), part) for part in parts)).hexdigest()
 
 
 def _to_keep(response: Response, where: str) -> Response | None:

@@ -66,7 +66,7 @@ def decode_cursor(cursor: str, *kinds: type, name: str = "cursor") -> tuple[Any,
     64 bits, NUL, lone surrogates.
     """
     values = _read_cursor(cursor)
-    given = [type(value) for value in values] if values.__class__ is list else None
+    given: list[Any] | None = [type(value) for value in values] if values.__class__ is list else None
     if given != [*kinds] or not all(map(_is_storable, values)):
         raise ValidationError([Fault("query", name, "is no cursor of this list: take it from a link to a page")])
     return tuple(values)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Annotated, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from microasgi import HTTPException, JSONResponse, MicroASGI, Request, Response, StreamingResponse
-from microasgi.testing import RawResponse, request
+from microasgi.testing import RawResponse, TestClient, request
+from microasgi.typed import Depends
 from microasgi.typed.conditional import Preconditions, Respond, etag_of, read_tags, with_etag
 
 pytestmark = pytest.mark.anyio
@@ -106,6 +110,59 @@ async def test_a_constant_response_is_not_written_to() -> None:
     await ask(app, if_none_match=TAG)
     assert "etag" not in constant.headers
     assert (await ask(app)).headers.count((b"etag", TAG.encode())) == 1
+
+
+@dataclass
+class Tea:
+    name: str
+    harvested: datetime
+    price: Decimal
+
+
+class Black(Tea):
+    secret = "grade"
+
+
+def shop() -> MicroASGI:
+    """Make an application with one tea, which is changed only by those who know it."""
+    app = MicroASGI()
+    teas: dict[int, Tea] = {1: Black("Assam", datetime(2024, 1, 1, tzinfo=UTC), Decimal("3.50"))}
+
+    @app.get("/{number}", etag=True)
+    async def read(number: int) -> Tea:
+        return teas[number]
+
+    @app.put("/{number}")
+    async def change(number: int, tea: Tea, preconditions: Annotated[Preconditions, Depends()]) -> Tea:
+        preconditions.check(teas.get(number), Tea, required=True)
+        teas[number] = tea
+        return tea
+
+    @app.get("/", etag=True)
+    async def names(response: Response) -> list[str]:
+        return [tea.name for tea in teas.values()]
+
+    @app.delete("/")
+    async def clear(preconditions: Annotated[Preconditions, Depends()]) -> None:
+        preconditions.check([tea.name for tea in teas.values()], list[str])
+        teas.clear()
+
+    return app
+
+
+def test_only_who_knows_what_is_there_changes_it() -> None:
+    green = {"name": "Sencha", "harvested": "2024-05-01T00:00:00Z", "price": "4.20"}
+    with TestClient(shop()) as client:
+        known = client.get("/1").headers["etag"]
+        assert client.put("/1", json=green).status_code == 428
+        assert client.put("/1", json=green, headers={"if-match": known}).status_code == 200
+        late = client.put("/1", json=green, headers={"if-match": known})
+        assert (late.status_code, late.headers["etag"]) == (412, client.get("/1").headers["etag"])
+        assert client.put("/2", json=green, headers={"if-none-match": "*"}).status_code == 200
+        assert client.put("/2", json=green, headers={"if-none-match": "*"}).status_code == 412
+        assert client.put("/2", json=green, headers={"if-match": "x"}).status_code == 400
+        assert client.delete("/", headers={"if-match": known}).status_code == 412
+        assert client.delete("/", headers={"if-match": client.get("/").headers["etag"]}).status_code == 204
 
 
 def preconditions(**headers: str) -> Preconditions:

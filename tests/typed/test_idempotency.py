@@ -7,7 +7,7 @@ import logging
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Annotated, Any
 from uuid import uuid4
 
 import anyio
@@ -16,9 +16,11 @@ import redis
 import redis.asyncio
 import sniffio
 
-from microasgi import HTTPException, JSONResponse, MicroASGI, Request, Response, StreamingResponse
+from microasgi import HTTPException, JSONResponse, MicroASGI, Request, Response, StreamingResponse, UploadFile
 from microasgi.exceptions import ConfigurationError, MissingPackage
 from microasgi.testing import Exchange, RawResponse, http_scope, request
+from microasgi.typed import Depends, File, Form
+from microasgi.typed.apikeys import APIKeyHeader
 from microasgi.typed.idempotency import Idempotency, with_idempotency
 from microasgi.typed.idempotencystores import IdempotencyStore, MemoryIdempotency, RedisIdempotency
 from tests.redis_server import redis_url
@@ -28,6 +30,7 @@ __all__ = ["redis_url"]
 pytestmark = pytest.mark.anyio
 
 Open = Callable[[], Any]
+BY_KEY = APIKeyHeader("x-key")
 KEY = '"8e03978e-40d5-43e8-bc93-6894a57f9324"'
 
 
@@ -366,6 +369,67 @@ async def test_what_the_store_keeps_is_ascii_and_has_no_key(redis_url: str) -> N
     assert record.isascii()
     assert KEY.strip('"') not in record.decode()
     assert json.loads(record)[1] == 201
+
+
+def multipart(boundary: str, content: bytes, filename: str = "a.txt") -> dict[str, Any]:
+    head = f'--{boundary}\r\ncontent-disposition: form-data; name="file"; filename="{filename}"\r\n\r\n'
+    body = head.encode() + content + f"\r\n--{boundary}--\r\n".encode()
+    return {"body": body, "content-type": f"multipart/form-data; boundary={boundary}"}
+
+
+async def test_a_form_is_the_same_whatever_is_between_its_parts() -> None:
+    app = MicroASGI()
+    sizes: list[int] = []
+
+    @app.post("/orders", idempotent=True)
+    async def upload(file: Annotated[UploadFile, File()]) -> dict[str, int]:
+        sizes.append(len(await file.read()))
+        return {"size": sizes[-1]}
+
+    large = b"x" * 1_500_000  # which is spooled to disk
+    orders = Orders()
+    orders.app = app
+    assert (await orders.post(**multipart("a", large))).body == b'{"size":1500000}'
+    again = await orders.post(**multipart("b", large))
+    assert again.header(b"idempotent-replayed") == b"true"
+    assert (await orders.post(**multipart("b", large + b"x"))).status == 422
+    assert (await orders.post(**multipart("b", large, "b.txt"))).status == 422
+    assert sizes == [1_500_000]
+
+
+async def test_fields_of_a_form_cannot_take_the_place_of_each_other() -> None:
+    app = MicroASGI()
+
+    @app.post("/orders", idempotent=True)
+    async def order(tea: Annotated[list[str], Form()]) -> list[str]:
+        return tea
+
+    orders = Orders()
+    orders.app = app
+    urlencoded = {"content-type": "application/x-www-form-urlencoded"}
+    assert (await orders.post(body=b"tea=a&tea=b", **urlencoded)).status == 200
+    assert (await orders.post(body=b"tea=%61&tea=b", **urlencoded)).header(b"idempotent-replayed") == b"true"
+    assert (await orders.post(body=b"tea=ab&tea=", **urlencoded)).status == 422
+
+
+async def test_who_may_not_ask_gets_no_replay() -> None:
+    app = MicroASGI()
+
+    def guard(sent: Annotated[str, Depends(BY_KEY)]) -> None:
+        if sent != "right":
+            raise HTTPException(403)
+
+    @app.post("/orders", idempotent=True, dependencies=[Depends(guard)])
+    async def order() -> dict[str, str]:
+        return {"secret": "tea"}
+
+    orders = Orders()
+    orders.app = app
+    right: dict[str, Any] = {"x-key": "right"}
+    wrong: dict[str, Any] = {"x-key": "wrong"}
+    assert (await orders.post(**right)).status == 200
+    assert (await orders.post(**wrong)).status == 403
+    assert (await orders.post()).status == 401
 
 
 def test_every_store_is_a_store() -> None:
