@@ -36,6 +36,11 @@ def show_error(request: Request[Any], error: HTTPException) -> Response:
     return JSONResponse({"errors": errors_of(error)}, error.status_code, error.headers)
 
 
+def refuse_surrogate(request: Request[Any], error: UnicodeEncodeError) -> Response:
+    """Answer a text that JSON can say and no database can have: half of a surrogate pair (RFC 8259 section 8.2)."""
+    return show_error(request, Rejected(422, body="is no text"))
+
+
 def errors_of(error: HTTPException) -> dict[str, list[str]]:
     """Return what is wrong, by the names that clients know."""
     if isinstance(error, Rejected):
