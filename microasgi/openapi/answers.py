@@ -110,11 +110,11 @@ def _content(kinds: list[Any], subject: Subject, schemas: Schemas) -> Content:
             content[known[0]] = {"schema": {**known[1]}}
         elif not any(plain is unknown for unknown in _UNKNOWN):
             models.append(kind)
-    if not models:
-        return content
-    answered = {"application/json": {"schema": schemas.of(union_of(models), subject.where, serialization=True)}}
+    if models:
+        schema = schemas.of(union_of(models), subject.where, serialization=True)
+        content = {"application/json": {"schema": schema}, **content}
     others: Mapping[str, Any] = subject.options.get("renderers") or {}
-    return {**answered, **{name: _rendered(name) for name in others if name not in answered}, **content}
+    return {**content, **{name: _rendered(name) for name in others if name not in content}}
 
 
 def _encodes(subject: Subject) -> bool:

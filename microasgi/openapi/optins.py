@@ -1,4 +1,4 @@
-"""Opt-ins: what a route's `etag` and `idempotent` add to its operation."""
+"""Opt-ins: what a route's `etag`, `idempotent` and `renderers` add to its operation."""
 
 from __future__ import annotations
 
@@ -27,6 +27,8 @@ def opted_parameters(subject: Subject) -> Iterator[dict[str, Any]]:
 
 def opted_problems(subject: Subject) -> Iterator[tuple[int, str]]:
     """Yield the errors that come with them."""
+    if subject.options.get("renderers"):
+        yield 406, "None of the media types that the client takes is there."
     if _is_idempotent(subject):
         yield 400, "The Idempotency-Key cannot be read, or is missing."
         yield 409, "A request with this Idempotency-Key is being answered."

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from microasgi import MicroASGI, Request
 from microasgi.typed import Cookie, Depends, Header, Path, Query
+from microasgi.typed.idempotency import Idempotency
 
 
 class Colour(Enum):
@@ -176,4 +177,14 @@ def test_an_idempotent_operation_takes_a_key(describe: Any) -> None:
 
     operation = describe(app)
     assert sole(operation)["name"] == "idempotency-key"
+    assert "required" not in sole(operation)
     assert {"400", "409", "422"} <= operation["responses"].keys()
+
+
+def test_a_key_that_has_to_be_there_is_required(describe: Any) -> None:
+    app = MicroASGI()
+
+    @app.post("/", idempotent=Idempotency(required=True))
+    async def f(idempotency_key: Annotated[str, Header(description="Mine.")] = "") -> None: ...
+
+    assert sole(describe(app))["description"] == "Mine."  # the handler's own word goes first

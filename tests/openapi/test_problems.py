@@ -168,6 +168,15 @@ def test_scopes_are_what_403_is_about(describe: Any) -> None:
     assert [*errors(describe(app))] == ["401"]
 
 
+def test_a_choice_of_media_types_may_have_nothing_for_a_client(describe: Any) -> None:
+    app = MicroASGI()
+
+    @app.get("/", renderers={"text/csv": str})
+    async def f() -> Item: ...
+
+    assert [*errors(describe(app))] == ["406"]
+
+
 def test_a_422_of_ones_own_need_not_list_faults(describe: Any) -> None:
     app = MicroASGI()
 
