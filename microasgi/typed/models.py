@@ -15,10 +15,20 @@ from microasgi.typed import msgspecmodels, pydanticmodels
 from microasgi.typed.checks import Engine, foreign_check
 from microasgi.typed.constraints import Constraints
 from microasgi.typed.faults import Faulty
+from microasgi.typed.modelschemas import json_schemas
 from microasgi.typed.shapes import Shape, model_kind, pydantic_part, shape_of, unwrapped, walk
 from microasgi.typed.textmodels import ModelField, TextModel, text_model
 
-__all__ = ["ModelField", "TextModel", "engine_of", "is_model", "json_converter", "json_decoder", "text_model"]
+__all__ = [
+    "ModelField",
+    "TextModel",
+    "engine_of",
+    "is_model",
+    "json_converter",
+    "json_decoder",
+    "json_schemas",
+    "text_model",
+]
 
 # What json itself makes, with the words for it.
 _PLAIN: Final[dict[Any, str]] = {

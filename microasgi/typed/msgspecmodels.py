@@ -45,10 +45,12 @@ def is_installed() -> bool:
     return True
 
 
-def struct_fields(cls: Any) -> Iterator[tuple[str, str, bool]]:
-    """Yield name, name in JSON and whether it is required, of each field of a Struct."""
-    for field in _msgspec("to read a Struct").structs.fields(cls):
-        yield field.name, field.encode_name, field.required
+def struct_fields(cls: Any) -> Iterator[tuple[str, str, bool, Any, Any]]:
+    """Yield name, name in JSON, whether it is required, default and factory (or None), of each field of a Struct."""
+    msgspec = _msgspec("to read a Struct")
+    for field in msgspec.structs.fields(cls):
+        factory = None if field.default_factory is msgspec.NODEFAULT else field.default_factory
+        yield field.name, field.encode_name, field.required, field.default, factory
 
 
 def struct_layout(cls: Any) -> tuple[tuple[str, Any] | None, bool]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import ModuleType
 from typing import Any, Final
 
@@ -11,7 +11,7 @@ from microasgi.serialization import decode_json, encode_json
 from microasgi.typed.faults import Faulty
 from microasgi.typed.pointers import pointer
 
-__all__ = ["json_converter", "json_decoder", "json_encoder", "plain", "text_converter"]
+__all__ = ["json_converter", "json_decoder", "json_encoder", "json_schemas", "plain", "text_converter"]
 
 # A body may have a million faults; nobody reads them, and their list would cost more than the body.
 _MOST_FAULTS: Final = 100
@@ -234,3 +234,23 @@ def _cut(adapter: Any, value: Any, where: str) -> Any:
         return adapter.validator.validate_python(value, from_attributes=True)
     except _pydantic("").ValidationError as error:
         raise TypeError(f"{where}: the answer is not what the annotation says: {error}") from error
+
+
+def json_schemas(annotations: Sequence[Any], ref: str, *, serialization: bool) -> tuple[list[Any], dict[str, Any]]:
+    """Return the JSON Schema of each annotation and the components by name, of what is written or of what is read."""
+    pydantic = _pydantic("to describe its models")
+    from pydantic.json_schema import GenerateJsonSchema
+
+    class Plain(GenerateJsonSchema):
+        def field_title_should_be_set(self, schema: Any) -> bool:
+            return False  # a title that is the name again
+
+    mode = "serialization" if serialization else "validation"
+    inputs = [(index, mode, _adapter(annotation, "the document")) for index, annotation in enumerate(annotations)]
+    template = ref.replace("{name}", "{model}")
+    try:
+        schemas, shared = pydantic.TypeAdapter.json_schemas(inputs, ref_template=template, schema_generator=Plain)
+    except pydantic.errors.PydanticUserError as error:
+        text = str(error).partition("\n\nFor further information")[0]
+        raise ConfigurationError(f"pydantic has no JSON Schema of this type: {text}") from error
+    return [dict(schemas[index, mode]) for index in range(len(inputs))], dict(shared.get("$defs", {}))

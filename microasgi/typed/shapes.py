@@ -16,16 +16,14 @@ import inspect
 import types
 import typing
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal, TypeVar, cast, get_args, get_origin, get_type_hints
 
 from microasgi.exceptions import ConfigurationError
-from microasgi.typed import msgspecmodels
+from microasgi.typed.fields import ModelKind, field_rows
 
 __all__ = ["Field", "Shape", "model_kind", "pydantic_part", "shape_of", "unwrapped", "walk"]
-
-ModelKind = Literal["dataclass", "typeddict", "namedtuple", "struct", "attrs", "pydantic"]
 
 _SCALARS: Final[frozenset[Any]] = frozenset(
     {str, int, float, bool, bytes, bytearray, types.NoneType, uuid.UUID, decimal.Decimal}
@@ -63,14 +61,15 @@ class Shape:
 
 @dataclass(slots=True, eq=False)
 class Field:
-    """One field of a model: the attribute, its name in JSON, its shape, whether it has no default."""
+    """One field of a model: a row of it with the annotation, extras kept, and the shape."""
 
     name: str
     alias: str
+    required: bool
+    keyword: str | None
+    default: Any
     annotation: Any
     shape: Shape
-    required: bool
-    keyword: str | None  # what the class takes it by; None: it is not taken
 
 
 def unwrapped(annotation: Any) -> tuple[Any, tuple[Any, ...]]:
@@ -174,9 +173,9 @@ def _leaf_kind(cls: Any) -> str:
 
 def _fields(cls: Any, args: tuple[Any, ...], kind: ModelKind, known: dict[Any, Shape]) -> Iterator[Field]:
     hints = _hints(cls, args, kind)
-    for name, alias, required, keyword in _READERS[kind](cls):
-        annotation = hints.get(name, Any)
-        yield Field(name, alias, annotation, _shape(annotation, known), required, keyword)
+    for row in field_rows(cls, kind):
+        annotation = hints.get(row.name, Any)
+        yield Field(*row, annotation, _shape(annotation, known))
 
 
 def _hints(cls: Any, args: tuple[Any, ...], kind: ModelKind) -> dict[str, Any]:
@@ -216,65 +215,6 @@ def _filled(annotation: Any, filled: Mapping[Any, Any]) -> Any:
     if not filled or not parameters or isinstance(annotation, type):
         return annotation
     return annotation[tuple(filled.get(parameter, parameter) for parameter in parameters)]
-
-
-Row = tuple[str, str, bool, str | None]
-
-
-def _taken(cls: Any) -> dict[str, bool]:
-    """Return the names that the class takes, and whether it needs them."""
-    parameters = inspect.signature(cls).parameters.values()
-    return {parameter.name: parameter.default is parameter.empty for parameter in parameters}
-
-
-def _dataclass_rows(cls: Any) -> Iterator[Row]:
-    taken = _taken(cls)
-    for field in dataclasses.fields(cls):
-        yield field.name, field.name, taken.get(field.name, False), field.name if field.init else None
-
-
-def _attrs_rows(cls: Any) -> Iterator[Row]:
-    taken = _taken(cls)
-    for field in cls.__attrs_attrs__:
-        yield field.name, field.name, taken.get(field.alias, False), field.alias if field.init else None
-
-
-def _struct_rows(cls: Any) -> Iterator[Row]:
-    for name, alias, required in msgspecmodels.struct_fields(cls):
-        yield name, alias, required, name
-
-
-def _typeddict_rows(cls: Any) -> Iterator[Row]:
-    for name, annotation in get_type_hints(cls, include_extras=True).items():
-        # __required_keys__ is blind to NotRequired where annotations are texts.
-        said = {_qualifier(annotation), _qualifier(get_args(annotation)[0] if get_args(annotation) else None)}
-        required = "Required" in said or (name in cls.__required_keys__ and "NotRequired" not in said)
-        yield name, name, required, name
-
-
-def _qualifier(annotation: Any) -> str | None:
-    return getattr(get_origin(annotation), "_name", None)
-
-
-def _namedtuple_rows(cls: Any) -> Iterator[Row]:
-    for name in cls._fields:
-        yield name, name, name not in cls._field_defaults, name
-
-
-def _pydantic_rows(cls: Any) -> Iterator[Row]:
-    for name, field in cls.__pydantic_fields__.items():
-        alias = field.validation_alias if isinstance(field.validation_alias, str) else field.alias
-        yield name, alias or name, field.is_required(), name
-
-
-_READERS: Final[dict[str, Callable[[Any], Iterator[Row]]]] = {
-    "dataclass": _dataclass_rows,
-    "attrs": _attrs_rows,
-    "struct": _struct_rows,
-    "typeddict": _typeddict_rows,
-    "namedtuple": _namedtuple_rows,
-    "pydantic": _pydantic_rows,
-}
 
 
 def pydantic_part(shape: Shape) -> Shape | None:

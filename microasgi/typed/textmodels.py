@@ -47,6 +47,9 @@ def text_model(annotation: Any, where: str) -> TextModel:
             "or pydantic class, one, with scalars and lists of scalars as its fields"
         )
     taken = [field for field in shape.fields if field.keyword is not None]
+    nameless = next((field.name for field in taken if not field.alias), None)
+    if nameless is not None:
+        raise ConfigurationError(f"{where}: {shape.annotation!r}.{nameless} has an AliasPath: a parameter has one name")
     fields = tuple(ModelField(field.name, field.alias, field.annotation, field.required) for field in taken)
     if shape.model == "pydantic":
         return TextModel(fields, raw=True, build=_pydantic_builder(shape, fields, where))
