@@ -111,7 +111,7 @@ def start(*arguments: str) -> Callable[[], str]:
 MISTAKES = [
     Mistake(
         "A parameter that nobody fills",
-        HEAD + '@app.get("/items/{id:int}")\nasync def item(request: Request, id: int) -> int:\n    return id\n',
+        HEAD + '@app.get("/items/{id:int}")\nasync def item(request: Request, number) -> int:\n    return number\n',
         start(),
     ),
     Mistake("No `return`", HEAD + TWO.replace('return "home"', '{"page": "home"}'), command("check")),
