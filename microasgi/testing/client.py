@@ -16,6 +16,7 @@ from anyio.from_thread import BlockingPortal
 
 from microasgi.testing.httpx_package import httpx
 from microasgi.testing.lifespan import LifespanRun
+from microasgi.testing.overrides import Overriding
 from microasgi.testing.portal import LoopThread
 from microasgi.testing.transport import AppUnderTest, AsyncTransport, SyncTransport
 from microasgi.testing.websockets import AsyncWebSocketTestSession, WebSocketTestSession
@@ -26,7 +27,7 @@ __all__ = ["AsyncTestClient", "TestClient"]
 _Cookies: TypeAlias = httpx.Cookies | dict[str, str] | list[tuple[str, str]]
 
 
-class TestClient(httpx.Client):
+class TestClient(Overriding, httpx.Client):
     """Talk to an ASGI application from a plain test function: `with TestClient(app) as client: client.get("/")`.
 
     The application runs on one event loop in a thread of its own, from the first use until the client is left or
@@ -126,7 +127,7 @@ class TestClient(httpx.Client):
             self._loop.stop()
 
 
-class AsyncTestClient(httpx.AsyncClient):
+class AsyncTestClient(Overriding, httpx.AsyncClient):
     """Talk to an ASGI application from a coroutine, on its own event loop (asyncio or trio).
 
     Everything is as in `TestClient`, with `async with` and `await`; responses are not buffered.

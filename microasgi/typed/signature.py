@@ -20,6 +20,7 @@ from microasgi.typed.markers import Depends, FromState, Marker
 __all__ = ["EMPTY", "Given", "Hint", "Signature", "read_hint", "read_signature"]
 
 EMPTY: Final = inspect.Parameter.empty
+_CONNECTIONS: Final = ("Request", "WebSocket", "HTTPConnection")
 _MARKERS: Final = (Marker, Depends, FromState)
 Names: TypeAlias = Mapping[str, Any]
 
@@ -106,7 +107,7 @@ class _Scope:
         except NameError as error:
             if lenient:
                 return EMPTY
-            if isinstance(annotation, str) and annotation.split("[")[0].endswith(("Request", "WebSocket")):
+            if isinstance(annotation, str) and annotation.strip("'\" ").split("[")[0].endswith(_CONNECTIONS):
                 return HTTPConnection  # imported for type checkers only
             raise ConfigurationError(
                 f"{self.where}: the annotation of {name!r} is {annotation!r}, and {error.name!r} is not defined there. "
