@@ -109,6 +109,8 @@ def typed_put() -> App:
         async def on_put(self, req: Any, resp: Any, item_id: int) -> None:
             user = await current_user(req)
             limit = req.get_param_as_int("limit", min_value=1, max_value=100, default=20)
+            if not (req.content_type or "").startswith(falcon.MEDIA_JSON):
+                raise falcon.HTTPUnsupportedMediaType
             try:
                 product = decode(await req.stream.read())
             except msgspec.DecodeError as error:

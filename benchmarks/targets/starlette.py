@@ -111,6 +111,8 @@ def typed_put() -> Starlette:
         user, limit = await current_user(request), integer(request, "limit", 20)
         if not 1 <= limit <= 100:
             raise HTTPException(422, "limit is a number from 1 to 100")
+        if not request.headers.get("content-type", "").startswith("application/json"):
+            raise HTTPException(415)
         try:
             product = decode(await request.body())
         except msgspec.DecodeError as error:
