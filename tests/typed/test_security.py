@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from hypothesis import given
@@ -15,6 +15,7 @@ from microasgi import HTTPException, MicroASGI, Request, WebSocket
 from microasgi.connection import HTTPConnection
 from microasgi.exceptions import ConfigurationError
 from microasgi.testing import TestClient, WebSocketDenialResponse
+from microasgi.typed import Depends, Form, Security
 from microasgi.typed.apikeys import APIKeyCookie, APIKeyHeader, APIKeyQuery
 from microasgi.typed.credentials import HTTPAuthorizationCredentials, HTTPBasicCredentials, Unreadable
 from microasgi.typed.oauth2 import (
@@ -268,3 +269,65 @@ def test_a_refusal_goes_out_with_its_challenge_on_http_and_websocket() -> None:
             pass
         assert denied.value.status_code == 401
         assert denied.value.headers["www-authenticate"] == "Bearer"
+
+
+BEARER = OAuth2PasswordBearer("/token", {"read": "Read"})
+
+
+def allowed(token: Annotated[str, Depends(BEARER)], wanted: SecurityScopes) -> str:
+    if token != wanted.scope_str:
+        raise BEARER.insufficient_scope(wanted)
+    return token
+
+
+api = MicroASGI()
+
+
+@api.get("/me")
+async def me(token: Annotated[str, Security(allowed, scopes=["read", "write"])]) -> str:
+    return token
+
+
+@api.websocket("/live")
+async def live(websocket: WebSocket, token: Annotated[str, Depends(BEARER)]) -> None:
+    await websocket.accept()
+    await websocket.send_text(token)
+
+
+@api.post("/token")
+async def log_in(form: Annotated[OAuth2PasswordForm, Form()]) -> dict[str, object]:
+    return {"access_token": form.username, "scopes": form.scopes, "client": form.client_id}
+
+
+def test_typed_handlers_depend_on_schemes_and_scopes() -> None:
+    with TestClient(api) as client:
+        assert client.get("/me").status_code == 401
+        assert client.get("/me", headers={"authorization": "Bearer read write"}).status_code == 401
+        lacking = client.get("/me", headers={"authorization": "Bearer t"})
+        assert lacking.status_code == 403
+        assert lacking.headers["www-authenticate"] == 'Bearer error="insufficient_scope", scope="read write"'
+
+
+def test_typed_sockets_depend_on_schemes_before_they_are_accepted() -> None:
+    with TestClient(api) as client:
+        with pytest.raises(WebSocketDenialResponse) as denied, client.websocket_connect("/live"):
+            pass
+        assert denied.value.status_code == 401
+        with client.websocket_connect("/live", headers={"authorization": "Bearer t"}) as socket:
+            assert socket.receive_text() == "t"
+
+
+def test_the_form_of_the_password_flow_is_strict() -> None:
+    right = {"grant_type": "password", "username": "ada", "password": "x", "scope": "read write"}
+    with TestClient(api) as client:
+        assert client.post("/token", data=right).json() == {
+            "access_token": "ada",
+            "scopes": ["read", "write"],
+            "client": None,
+        }
+        for wrong in ({"grant_type": "code"}, {"grant_type": ""}, {"password": "x" * 4097}):
+            assert client.post("/token", data={**right, **wrong}).status_code == 422
+        for missing in ("grant_type", "username", "password"):
+            data = {name: value for name, value in right.items() if name != missing}
+            assert client.post("/token", data=data).status_code == 422
+        assert client.post("/token", json=right).status_code == 415
