@@ -74,4 +74,6 @@ def _member(field: Parameter, schema: JSONSchema) -> JSONSchema:
 
 
 def _file_schema(field: Parameter) -> JSONSchema:
-    return {"type": "array", "items": {**_FILE}} if is_repeated(field.annotation) else {**_FILE}
+    if not is_repeated(field.annotation):
+        return {**_FILE}
+    return {"type": "array", "items": {**_FILE}, **({"minItems": 1} if field.required else {})}

@@ -6,6 +6,8 @@ The law of this file: a parameter is described as it is read. An absent one is a
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import timedelta
+from decimal import Decimal
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Final, Union, cast, get_args, get_origin
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "as_json",
+    "as_text",
     "bare",
     "describe_parameters",
     "examples_of",
@@ -32,6 +35,8 @@ __all__ = [
     "without_none",
 ]
 
+# In JSON a Decimal is a text, for numbers lose digits there; a timedelta is read from seconds too.
+_TEXTS: Final[dict[Any, Any]] = {Decimal: float, timedelta: timedelta | float}
 _CONTAINERS: Final = frozenset({list, set, frozenset, tuple, Sequence, Collection, Iterable})
 
 
@@ -79,16 +84,14 @@ def _describe(parameter: Parameter, name: str, subject: Subject, schemas: Schema
 
 def schema_for(parameter: Parameter, subject: Subject, schemas: Schemas) -> JSONSchema:
     """Return the schema of a parameter, with its title, examples and default."""
-    # Only JSON has a null.
-    annotation = parameter.annotation if parameter.place == "body" else without_none(parameter.annotation)
-    below = subject.location.parameters.get(subject.location.name_of(parameter.alias) or "")
-    return schemas.of(
-        annotation,
-        subject.where,
-        parameter.constraints,
-        below=below if parameter.place == "path" else None,
-        above=_keywords(parameter),
-    )
+    annotation, below = parameter.annotation, None
+    if parameter.place != "body":
+        annotation = as_text(annotation)
+    if parameter.place == "path":
+        below = subject.location.parameters.get(subject.location.name_of(parameter.alias) or "")
+    elif parameter.required and parameter.place != "body" and is_repeated(annotation):
+        below = {"type": "array", "minItems": 1}  # an empty list is not there at all
+    return schemas.of(annotation, subject.where, parameter.constraints, below=below, above=_keywords(parameter))
 
 
 def _keywords(parameter: Parameter) -> dict[str, Any]:
@@ -98,8 +101,8 @@ def _keywords(parameter: Parameter) -> dict[str, Any]:
         keywords["title"] = marker.title
     if marker.examples and not isinstance(marker.examples, Mapping):
         keywords["examples"] = [as_json(example) for example in marker.examples]
-    default = as_json(parameter.default)
-    if default is not None and _is_shown_default(parameter):
+    default = as_json(parameter.default) if _is_shown_default(parameter) else None
+    if default is not None:
         keywords["default"] = default
     return keywords
 
@@ -166,6 +169,24 @@ def members(annotation: Any) -> tuple[Any, ...]:
     if get_origin(union) in {Union, UnionType}:
         return get_args(union)
     return (NoneType,) if annotation is None else (annotation,)
+
+
+def as_text(annotation: Any) -> Any:
+    """Return what describes an annotation that is read from text: there is no null, and numbers are as they look."""
+    return _as_text(without_none(annotation))
+
+
+def _as_text(annotation: Any) -> Any:
+    if isinstance(annotation, type) and annotation in _TEXTS:
+        return _TEXTS[annotation]
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return Annotated[(_as_text(arguments[0]), *arguments[1:])]
+    if origin in {Union, UnionType}:
+        return union_of([_as_text(argument) for argument in arguments])
+    if origin in _CONTAINERS:
+        return origin[tuple(map(_as_text, arguments))]
+    return annotation
 
 
 def without_none(annotation: Any) -> Any:

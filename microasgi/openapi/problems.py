@@ -50,6 +50,7 @@ _VALIDATION_PROBLEM: Final[JSONSchema] = {
     "properties": {**_MEMBERS, "errors": {"type": "array", "items": _FAULT, "minItems": 1}},
     "required": ["type", "title", "status", "errors"],
 }
+_NO_PATH: Final = HTTPException(404).detail
 _FAULTY: Final = "Parameters are faulty."
 _CHALLENGE: Final = {"www-authenticate": {"schema": {"type": "string"}, "required": True}}
 
@@ -66,11 +67,13 @@ def describe_problems(subject: Subject, schemas: Schemas) -> dict[int, dict[str,
         texts = dict.fromkeys(text for one, text in (*own, *raised) if one == status)
         references = [schemas.own(kind["title"], kind) for kind in kinds]
         schema = references[0] if len(references) == 1 else {"anyOf": references}
-        described[status] = _response(status, [*texts], schema, is_typed=subject.binding is not None)
+        # Who does not ask for JSON gets text from handlers without types, and where no route answers.
+        has_text = subject.binding is None or (status, _NO_PATH) in own
+        described[status] = _response(status, [*texts], schema, has_text=has_text)
     return described
 
 
-def _response(status: int, texts: list[str], schema: JSONSchema, *, is_typed: bool) -> dict[str, Any]:
+def _response(status: int, texts: list[str], schema: JSONSchema, *, has_text: bool) -> dict[str, Any]:
     # Of several the standard phrase says nothing.
     phrase = HTTPException(status).detail
     told = [text for text in texts if text != phrase] or texts
@@ -78,13 +81,15 @@ def _response(status: int, texts: list[str], schema: JSONSchema, *, is_typed: bo
     if status == 401:
         response["headers"] = _CHALLENGE
     response["content"] = {"application/problem+json": {"schema": schema}}
-    if not is_typed:  # who does not ask for JSON gets text
+    if has_text:
         response["content"]["text/plain"] = {"schema": {"type": "string"}}
     return response
 
 
 def _own(subject: Subject) -> Iterator[tuple[int, str]]:
     binding = subject.binding
+    if subject.location.parameters:  # which may be what no convertor reads, or a path that nobody answers
+        yield 404, _NO_PATH
     if binding is None:
         return
     parsed = bool(binding.form) or any(parameter.annotation is not bytes for parameter in binding.body)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, timedelta
+from decimal import Decimal
 from enum import Enum
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -78,8 +79,24 @@ def test_a_list_is_one_parameter_for_each_item(describe: Any) -> None:
         "required": True,
         "style": "form",
         "explode": True,
-        "schema": {"type": "array", "items": {"type": "string"}},
+        "schema": {"type": "array", "minItems": 1, "items": {"type": "string"}},
     }
+
+
+def test_texts_are_described_as_they_look(describe: Any) -> None:
+    app = MicroASGI()
+
+    @app.get("/")
+    async def f(
+        price: Annotated[Decimal, Query(ge=0)],
+        prices: Annotated[list[Decimal] | None, Query()] = None,
+        wait: timedelta | None = None,
+    ) -> str: ...
+
+    price, prices, wait = describe(app)["parameters"]
+    assert price["schema"] == {"type": "number", "minimum": 0}
+    assert prices["schema"] == {"type": "array", "items": {"type": "number"}}
+    assert wait["schema"]["anyOf"] == [{"type": "string", "format": "duration"}, {"type": "number"}]
 
 
 def test_headers_and_cookies_have_their_names(describe: Any) -> None:

@@ -93,6 +93,17 @@ def test_a_plain_handler_answers_errors_as_text_too(describe: Any) -> None:
     assert [*describe(app)["responses"]["404"]["content"]] == ["application/problem+json", "text/plain"]
 
 
+def test_a_path_with_parameters_may_lead_nowhere(describe: Any) -> None:
+    app = MicroASGI()
+
+    @app.get("/{key}")
+    async def f(key: str) -> str: ...
+
+    response = describe(app)["responses"]["404"]
+    assert response["description"] == "Not Found"
+    assert [*response["content"]] == ["application/problem+json", "text/plain"]
+
+
 def test_what_a_body_can_do_wrong_is_described(describe: Any) -> None:
     app = MicroASGI()
 
