@@ -49,17 +49,15 @@ class BodyStep:
         self.slot = slot
         self._where = where
         self.parameters: list[Parameter] = []
+        self.embeds = False
+        """Whether the parameters are members of an object; known when it is settled."""
         self._decode: Callable[[bytes], Any] = decode_json
         self._labelled = True
 
-    @property
-    def embeds(self) -> bool:
-        """Whether the parameters are members of an object."""
-        markers = [cast(Body, parameter.marker) for parameter in self.parameters]
-        return len(markers) > 1 or any(marker.embed for marker in markers)
-
     def settle(self) -> list[Read | None]:
         """Return how each parameter is read from the step's slot, now that all of them are known."""
+        markers = [cast(Body, parameter.marker) for parameter in self.parameters]
+        self.embeds = len(markers) > 1 or any(marker.embed for marker in markers)
         if self.embeds:
             return [_member(parameter, self._where) for parameter in self.parameters]
         parameter = self.parameters[0]
