@@ -29,7 +29,7 @@ logger = logging.getLogger("microasgi")
 
 _LONGEST_KEY: Final = 255
 _DAY: Final = 86_400.0
-_PATIENCE: Final = 10.0  # seconds for a store, when nobody waits for the request any more
+_PATIENCE: Final = 10.0  # seconds for a store, which cannot be cancelled meanwhile
 _SURE: Final = 0.9  # of a lease: what is sent to a store then arrives before the lease is over
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS", "QUERY", "TRACE"})
 # Of the moment, of the connection, or a secret that is nobody's to keep.
@@ -66,7 +66,7 @@ class Idempotency:
         HTTPException 422 where the key is another request's, 409 while this one is being answered.
         """
         found = None
-        with anyio.CancelScope(shield=True):  # a claim that nobody knows of would hold until its lease is over
+        with anyio.fail_after(_PATIENCE, shield=True):  # a claim that nobody knows of would hold for its whole lease
             found = await self.store.claim(key, json.dumps([identity]).encode(), self.lease)
         if found is None:
             return None
@@ -78,14 +78,17 @@ class Idempotency:
         return _replayed(*answer)
 
     async def settle(self, key: str, identity: str, response: Response | None, claimed_at: float) -> None:
-        """Keep the answer of who has claimed the key; give it back where there is none to keep."""
+        """Keep the answer of who has claimed the key; give it back where there is none to keep. It never raises."""
         is_ours = monotonic() < claimed_at + _SURE * self.lease
-        with anyio.move_on_after(_PATIENCE, shield=True):
-            if response is not None:
-                record = json.dumps([identity, *_parts(response)]).encode()
-                await self.store.keep(key, record, self.lifetime, claimed=is_ours)
-            else:
-                await self.store.release(key, claimed=is_ours)
+        try:
+            with anyio.fail_after(_PATIENCE, shield=True):
+                if response is None:
+                    await self.store.release(key, claimed=is_ours)
+                else:
+                    record = json.dumps([identity, *_parts(response)]).encode()
+                    await self.store.keep(key, record, self.lifetime, claimed=is_ours)
+        except Exception:
+            logger.exception("an answer could not be kept: its Idempotency-Key protects it no more")
 
 
 def with_idempotency(respond: Respond, option: bool | Idempotency | IdempotencyStore, where: str) -> Respond:
@@ -112,10 +115,7 @@ def with_idempotency(respond: Respond, option: bool | Idempotency | IdempotencyS
         except BaseException:
             await policy.settle(key, identity, None, claimed_at)
             raise
-        try:
-            await policy.settle(key, identity, _to_keep(response, where), claimed_at)
-        except Exception:
-            logger.exception("%s: the answer could not be kept; its Idempotency-Key does not protect it", where)
+        await policy.settle(key, identity, _to_keep(response, where), claimed_at)
         return response
 
     return once

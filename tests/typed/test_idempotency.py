@@ -23,6 +23,7 @@ from microasgi.typed import Depends, File, Form
 from microasgi.typed.apikeys import APIKeyHeader
 from microasgi.typed.idempotency import Idempotency, with_idempotency
 from microasgi.typed.idempotencystores import IdempotencyStore, MemoryIdempotency, RedisIdempotency
+from microasgi.types import Message
 from tests.redis_server import redis_url
 
 __all__ = ["redis_url"]
@@ -320,6 +321,9 @@ async def test_a_slow_answer_is_kept_where_nobody_came_after(open_store: Open) -
 
 
 class Broken(MemoryIdempotency):
+    async def release(self, key: str, *, claimed: bool) -> None:
+        raise ConnectionError("the store is gone")
+
     async def keep(self, key: str, record: bytes, seconds: float, *, claimed: bool) -> None:
         raise ConnectionError("the store is gone")
 
@@ -329,6 +333,43 @@ async def test_an_answer_goes_out_also_where_it_cannot_be_kept(caplog: pytest.Lo
     assert (await orders.post()).status == 201
     assert "the store is gone" in caplog.text
     assert (await orders.post()).status == 409  # in doubt nothing is done twice
+
+
+async def test_a_key_that_cannot_be_freed_hides_no_error(caplog: pytest.LogCaptureFixture) -> None:
+    orders = Orders(Broken())
+    orders.fails = HTTPException(404)
+    assert (await orders.post()).status == 404
+    assert "the store is gone" in caplog.text
+
+
+class Pause:
+    def __await__(self) -> Any:
+        yield
+
+
+async def test_a_handler_whose_loop_has_gone_is_left_alone() -> None:
+    store = MemoryIdempotency()
+
+    async def respond(request: Request[Any], values: Sequence[Any]) -> Response:
+        await Pause()
+        return Response()
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    scope = http_scope("POST", headers=[("idempotency-key", KEY)])
+    call: Any = with_idempotency(respond, store, "here")(Request(scope, receive), ())
+    while call.send(None) is not None:  # what anyio waits for
+        pass
+    call.close()
+
+
+async def test_a_key_that_comes_and_goes_is_being_answered(redis_url: str) -> None:
+    class Contended(RedisIdempotency):
+        async def _call(self, command: str, *args: Any, **options: Any) -> Any:
+            return None  # never free, and never there a moment later
+
+    assert await Contended(redis_url).claim("k", b"mine", 60) == b"mine"
 
 
 async def test_memory_holds_so_many_answers_and_so_many_bytes() -> None:
