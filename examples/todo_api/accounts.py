@@ -24,7 +24,7 @@ accounts = Router()
 class Account:
     """What is needed to sign up."""
 
-    name: Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_-]{1,29}$", examples=["ada"])]
+    name: Annotated[str, Meta(pattern=r"^[A-Za-z][A-Za-z0-9_-]{1,29}$(?!\n)", examples=["ada"])]
     password: Annotated[str, Meta(min_length=10, max_length=200)]
 
 

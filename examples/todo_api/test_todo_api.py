@@ -78,8 +78,9 @@ def test_a_name_is_given_once(ada: TestClient) -> None:
 def test_a_faulty_account_is_explained(client: TestClient) -> None:
     answer = client.post("/users", json={"name": "a b", "password": PASSWORD})
     assert faults(answer) == {"body #/name"}
-    assert faults(client.post("/users", json={"name": "ada", "password": "short"})) == {"body #/password"}
     assert PASSWORD not in answer.text
+    assert faults(client.post("/users", json={"name": "ada\n", "password": PASSWORD})) == {"body #/name"}
+    assert faults(client.post("/users", json={"name": "ada", "password": "short"})) == {"body #/password"}
 
 
 @pytest.mark.parametrize(("name", "password"), [("ada", "a wrong password"), ("bob", PASSWORD), ("", "")])

@@ -40,7 +40,10 @@ def list_todos(
     page: Annotated[CursorPage, Query()],
     done: Annotated[bool | None, Query(description="Only those that are done, or are not.")] = None,
 ) -> Paginated[Todo]:
-    """List todos, page by page: the header Link has the address of the next one (RFC 8288)."""
+    """List todos.
+
+    The header `Link` has the address of the next page (RFC 8288).
+    """
     (after,) = page.after(int) or (0,)
     found = store.todos(user, page.limit + 1, after, done)  # one more tells whether there is a next page
     return paginated(request, page, found, cursor=lambda todo: todo.id)
@@ -48,20 +51,29 @@ def list_todos(
 
 @todos.post("/todos", status=201, idempotent=True)
 def add_todo(draft: Draft, user: Owner, store: State[Store], request: Request) -> tuple[Todo, int, dict[str, str]]:
-    """Add a todo. With an Idempotency-Key it is added once, however often it is sent."""
+    """Add a todo.
+
+    With an `Idempotency-Key` it is added once, however often it is sent.
+    """
     todo = store.add_todo(user, draft)
     return todo, 201, {"location": str(request.url_path_for("get_todo", todo_id=todo.id))}
 
 
 @todos.get("/todos/{todo_id}", etag=True, raises=[404])
 def get_todo(todo: OwnTodo) -> Todo:
-    """Return a todo; with If-None-Match, only if it has changed."""
+    """Return a todo.
+
+    With `If-None-Match`, only if it has changed.
+    """
     return todo
 
 
 @todos.put("/todos/{todo_id}", raises=[404, 412])
 def change_todo(todo: OwnTodo, draft: Draft, conditions: Conditions, store: State[Store]) -> Todo:
-    """Change a todo; with If-Match, only if nobody else has (412)."""
+    """Change a todo.
+
+    With `If-Match`, only if nobody else has changed it (412).
+    """
     conditions.check(todo)
     changed = store.change_todo(todo, draft)
     if changed is None:
@@ -71,7 +83,10 @@ def change_todo(todo: OwnTodo, draft: Draft, conditions: Conditions, store: Stat
 
 @todos.delete("/todos/{todo_id}", raises=[404, 412])
 def delete_todo(todo: OwnTodo, conditions: Conditions, store: State[Store]) -> None:
-    """Delete a todo with its attachments; with If-Match, only if nobody else has changed it (412)."""
+    """Delete a todo with its attachments.
+
+    With `If-Match`, only if nobody else has changed it (412).
+    """
     conditions.check(todo)
     if not store.delete_todo(todo):
         raise HTTPException(412, "Somebody has changed this todo meanwhile.")
@@ -87,7 +102,10 @@ def list_attachments(todo: OwnTodo, store: State[Store]) -> list[Attachment]:
 async def attach(
     todo: OwnTodo, file: Annotated[UploadFile, File()], store: State[Store], tasks: BackgroundTasks
 ) -> Attachment:
-    """Attach a PNG, a JPEG or a PDF of at most 1 MiB. Its checksum is worked out after the answer."""
+    """Attach a file.
+
+    A PNG, a JPEG or a PDF of at most 1 MiB. Its checksum is worked out after the answer.
+    """
     content = await file.read(UPLOAD_SIZE + 1)
     if len(content) > UPLOAD_SIZE:
         raise HTTPException(413, "An attachment has at most 1 MiB.")
@@ -104,10 +122,11 @@ async def attach(
 
 @todos.get("/todos/{todo_id}/attachments/{number}", raises=[404], responses=ANY_FILE)
 def get_attachment(todo: OwnTodo, number: Annotated[int, Path(ge=1, le=LARGEST)], store: State[Store]) -> Response:
-    """Return an attached file, to be saved and never to be shown as a page."""
+    """Return an attached file."""
     found = store.content(todo, number)
     if found is None:
         raise HTTPException(404, f"There is no attachment {number}.")
     media_type, content = found
+    # To be saved, never to be shown as a page of this site.
     headers = {"content-disposition": "attachment", "x-content-type-options": "nosniff"}
     return Response(content, media_type=media_type, headers=headers)
