@@ -40,7 +40,7 @@ api.include(favorites, tags=["Favorites"])
 api.include(comments, tags=["Comments"])
 api.include(tags, tags=["Tags"])
 
-app = MicroASGI(middleware=[anywhere], max_body_size=1024 * 1024)
+app = MicroASGI(middleware=[anywhere], max_body_size=2 * 1024 * 1024)
 app.include(api, prefix="/api")
 app.include(OpenAPI(title="Conduit", version="2.0.0", description="Articles, and what people say of them."))
 app.add_exception_handler(HTTPException, show_error)

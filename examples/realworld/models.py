@@ -8,13 +8,15 @@ from typing import Annotated, Any
 from errors import BLANK, Rejected
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-NAME = r"^[^\s\x00-\x1f\x7f/\\]+( [^\s\x00-\x1f\x7f/\\]+)*$"  # it is a part of addresses
-EMAIL = r"^[^\s@]+@[^\s@]+$"
+# Without \s and \S, which are not the same in every language that reads the document.
+FILLED = r"[^\x00-\x20]"
+NAME = r"^[^\x00-\x20\x7f-\xa0/\\]+( [^\x00-\x20\x7f-\xa0/\\]+)*$"  # it is a part of addresses
+EMAIL = r"^[^\x00-\x20@]+@[^\x00-\x20@]+$"
 PATTERNS = {"username": re.compile(NAME), "email": re.compile(EMAIL)}
 NULLABLE = {"bio", "image"}
 
 
-def text(longest: int, pattern: str = r"\S", **schema: Any) -> Any:
+def text(longest: int, pattern: str = FILLED, **schema: Any) -> Any:
     """Return what the documentation says of a text that cannot be blank; `check` holds to it, with words of ours."""
     return Meta(max_length=longest, extra_json_schema={"minLength": 1, "pattern": pattern, **schema})
 
@@ -23,7 +25,8 @@ Name = Annotated[str, text(50, NAME)]
 Email = Annotated[str, text(254, EMAIL)]
 Password = Annotated[str, text(1000, format="password")]
 Title = Annotated[str, text(250)]
-Text = Annotated[str, text(250_000)]
+Description = Annotated[str, text(1000)]
+Text = Annotated[str, text(100_000)]
 Tag = Annotated[str, Meta(max_length=50)]
 Bio = Annotated[str, Meta(max_length=10_000)]
 Link = Annotated[str, Meta(max_length=2000)]
@@ -63,7 +66,7 @@ class NewArticle(Model):
     """An article to be published."""
 
     title: Title
-    description: Text
+    description: Description
     body: Text
     tag_list: Annotated[list[Tag], Meta(max_length=50)] = []
 
@@ -72,7 +75,7 @@ class ArticleChanges(Model):
     """What an author changes of an article. What is left out stays."""
 
     title: Title | UnsetType = UNSET
-    description: Text | UnsetType = UNSET
+    description: Description | UnsetType = UNSET
     body: Text | UnsetType = UNSET
     tag_list: Annotated[list[Tag], Meta(max_length=50)] | UnsetType = UNSET
 
@@ -186,7 +189,7 @@ def fault_of(name: str, value: Any) -> str | None:
     """Return what is wrong with a field, None if nothing is."""
     if not isinstance(value, str) or name in NULLABLE:
         return None
-    if not value.strip():
+    if not re.search(FILLED, value):
         return BLANK
     pattern = PATTERNS.get(name)
     return "is invalid" if pattern and not pattern.fullmatch(value) else None

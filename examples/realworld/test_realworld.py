@@ -537,7 +537,7 @@ def test_what_is_no_number_of_a_comment_is_refused(call: Call, ada: str, publish
         ('{"user": {"email": 1, "password": []}}', "application/json", 422),
         ('{"user": {"email": "\\ud800@example.org", "password": "x"}}', "application/json", 422),
         ('{"user": {}}', "text/plain", 415),
-        (" " * 1_100_000, "application/json", 413),
+        (" " * 2_100_000, "application/json", 413),
         ("[" * 100_000, "application/json", 400),
     ],
 )
