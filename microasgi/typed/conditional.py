@@ -15,6 +15,7 @@ from typing import Any, Final, TypeAlias
 from microasgi.connection import HTTPConnection
 from microasgi.endpoints import as_response
 from microasgi.exceptions import HTTPException
+from microasgi.headers import find_header
 from microasgi.requests import Request
 from microasgi.responses import Response
 from microasgi.typed.results import result_of
@@ -82,18 +83,19 @@ def with_etag(respond: Respond) -> Respond:
 
 
 def _judged(request: Request[Any], response: Response) -> Response:
-    etag = response.headers.get("etag")
-    if etag is None:
+    found = find_header(response.raw_headers, b"etag")
+    if found is None:
         etag = etag_of(response.body)
         response.raw_headers.append((b"etag", etag.encode()))
-    wanted = request.headers.getlist("if-match")
-    if wanted:
-        tags = read_tags(wanted) or []
+    else:
+        etag = found.decode("latin-1")
+    sent = request.scope["headers"]
+    if find_header(sent, b"if-match") is not None:
+        tags = read_tags(request.headers.getlist("if-match")) or []
         if tags != ["*"] and not _names(tags, etag, strong=True):
             raise HTTPException(412, "this is not what If-Match names", {"etag": etag})
-    known = request.headers.getlist("if-none-match")
-    if known:
-        tags = read_tags(known) or []
+    if find_header(sent, b"if-none-match") is not None:
+        tags = read_tags(request.headers.getlist("if-none-match")) or []
         if tags == ["*"] or _names(tags, etag, strong=False):
             return _not_modified(response)
     return response
