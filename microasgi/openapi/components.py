@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import Any, Final, cast
 
 from microasgi.exceptions import ConfigurationError
+from microasgi.serialization import encode_json
 from microasgi.typed.constraints import Constraints
 from microasgi.typed.modelschemas import json_schemas
 
-__all__ = ["JSONSchema", "Schemas"]
+__all__ = ["JSONSchema", "Schemas", "require_json"]
 
 JSONSchema = dict[str, Any]
 
@@ -46,6 +47,14 @@ class _Wanted:
         self.schema.update({**below, **found, **self.above, **self.schema})
 
 
+def require_json(value: object, where: str) -> None:
+    """Raise ConfigurationError, with this place, for what JSON cannot hold."""
+    try:
+        encode_json(value)
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(f"{where}: its part of the OpenAPI document is no JSON: {error}") from None
+
+
 class Schemas:
     """The schemas of one document: ask for them with `of` and `own`, then call `resolve` once."""
 
@@ -67,6 +76,7 @@ class Schemas:
 
         `above` has keywords that go before its own, `below` those that come after it, for the same type.
         """
+        require_json(above, where)
         wanted = _Wanted({}, annotation, constraints, where, below or {}, above or {})
         self._wanted[serialization].append(wanted)
         return wanted.schema

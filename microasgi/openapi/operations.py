@@ -9,7 +9,7 @@ from typing import Any, Final, cast
 from microasgi.exceptions import ConfigurationError, HTTPException
 from microasgi.openapi.answers import describe_answers
 from microasgi.openapi.bodies import describe_body
-from microasgi.openapi.components import Schemas
+from microasgi.openapi.components import Schemas, require_json
 from microasgi.openapi.inventory import Subject
 from microasgi.openapi.parameters import describe_parameters
 from microasgi.openapi.problems import describe_problems
@@ -41,6 +41,7 @@ def describe_operation(subject: Subject, identifier: str, schemas: Schemas, guar
     security = guards.require(subject.binding.security) if subject.binding else []
     if security:
         operation["security"] = security
+    require_json(operation, subject.where)  # the schemas in it are still empty
     return operation
 
 

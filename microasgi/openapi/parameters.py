@@ -100,7 +100,7 @@ def _keywords(parameter: Parameter) -> dict[str, Any]:
     if marker.title:
         keywords["title"] = marker.title
     if marker.examples and not isinstance(marker.examples, Mapping):
-        keywords["examples"] = [as_json(example) for example in marker.examples]
+        keywords["examples"] = [*marker.examples]
     default = as_json(parameter.default) if _is_shown_default(parameter) else None
     if default is not None:
         keywords["default"] = default
@@ -133,8 +133,8 @@ def examples_of(parameter: Parameter) -> dict[str, Any]:
 
 def _example(value: Any) -> dict[str, Any]:
     if isinstance(value, Mapping) and {"value", "externalValue"} & cast(Mapping[str, Any], value).keys():
-        return cast(dict[str, Any], as_json(value))
-    return {"value": as_json(value)}
+        return {**cast(Mapping[str, Any], value)}
+    return {"value": value}
 
 
 def is_repeated(annotation: Any) -> bool:
@@ -143,7 +143,7 @@ def is_repeated(annotation: Any) -> bool:
 
 
 def as_json(value: Any) -> Any:
-    """Return a value as it is in JSON; None where it has no form there."""
+    """Return a value as it is in JSON; None where it has no form there, or is None."""
     try:
         return decode_json(encode_json(value))
     except (TypeError, ValueError):

@@ -129,6 +129,31 @@ def test_models_of_one_name_are_told_apart(ask: Any) -> None:
     assert found == ["integer", "string"]
 
 
+def test_a_computed_field_is_written_and_not_read(ask: Any) -> None:
+    pydantic = pytest.importorskip("pydantic")
+
+    class Box(pydantic.BaseModel):  # type: ignore[name-defined, misc]
+        size: int
+
+        @pydantic.computed_field  # type: ignore[untyped-decorator]
+        @property
+        def volume(self) -> int:
+            return int(self.size**3)
+
+    app = MicroASGI()
+
+    async def f(box: Any) -> Any: ...
+
+    f.__annotations__.update(box=Box, **{"return": list[Box]})
+    app.post("/")(f)
+    document = ask(app)
+    operation = document["paths"]["/"]["post"]
+    assert operation["requestBody"]["content"]["application/json"]["schema"] == reference("Box-Input")
+    answered = operation["responses"]["200"]["content"]["application/json"]["schema"]
+    assert answered["items"] == reference("Box-Output")
+    assert "volume" in document["components"]["schemas"]["Box-Output"]["properties"]
+
+
 def test_a_type_that_nobody_can_describe_is_refused_with_the_routes_place(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(components, "json_schemas", Engine({}, {}))
     schemas = Schemas()

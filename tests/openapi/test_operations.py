@@ -105,6 +105,14 @@ def test_a_response_is_a_text_or_a_type_too(describe: Any) -> None:
     assert responses["409"]["description"] == "Conflict"
 
 
+def test_what_is_no_json_is_refused_with_its_place() -> None:
+    app = MicroASGI()
+    app.get("/", responses={200: {"content": {"text/plain": {"example": b"x"}}}})(lambda request: "")
+    with pytest.raises(ConfigurationError, match=r"its part of the OpenAPI document is no JSON: a bytes") as caught:
+        OpenAPI().document(app)
+    assert str(caught.value).startswith(f"{__file__}:")
+
+
 @pytest.mark.parametrize("status", ["40", "6XX", "ok", ""])
 def test_what_is_no_status_is_refused_with_its_place(status: str) -> None:
     app = MicroASGI()

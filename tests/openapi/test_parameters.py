@@ -6,12 +6,18 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
 from enum import Enum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NewType
 from uuid import UUID
 
-from microasgi import MicroASGI, Request
+import pytest
+
+from microasgi import ConfigurationError, MicroASGI, Request
+from microasgi.openapi import OpenAPI
 from microasgi.typed import Cookie, Depends, Header, Path, Query
 from microasgi.typed.idempotency import Idempotency
+
+Key = NewType("Key", str)
+Ids = NewType("Ids", list[int])
 
 
 class Colour(Enum):
@@ -81,6 +87,42 @@ def test_a_list_is_one_parameter_for_each_item(describe: Any) -> None:
         "explode": True,
         "schema": {"type": "array", "minItems": 1, "items": {"type": "string"}},
     }
+
+
+def test_an_example_that_is_no_json_is_refused_with_its_place() -> None:
+    app = MicroASGI()
+
+    async def f(q: Annotated[str, Query(examples=[object()])]) -> str: ...
+
+    app.get("/")(f)
+    with pytest.raises(ConfigurationError, match=r"is no JSON: a object") as caught:
+        OpenAPI().document(app)
+    assert str(caught.value).startswith(f"{__file__}:")
+
+
+def test_a_default_that_no_client_could_send_is_left_out(describe: Any) -> None:
+    app = MicroASGI()
+
+    @app.get("/")
+    async def f(
+        limit: Annotated[int, Query(ge=1)] = 0,
+        words: Annotated[list[str], Query(min_length=1)] = [],  # noqa: B006
+    ) -> str: ...
+
+    assert ["default" in one["schema"] for one in describe(app)["parameters"]] == [False, False]
+
+
+def test_names_of_types_are_looked_through(describe: Any) -> None:
+    app = MicroASGI()
+
+    @app.get("/{key}")
+    async def f(key: Key, prices: list[Annotated[Decimal, Query(ge=1)]], ids: Ids | None = None) -> str: ...
+
+    operation = describe(app)
+    _, prices, ids = operation["parameters"]
+    assert prices["schema"]["items"] == {"type": "number", "minimum": 1}
+    assert ids["schema"] == {"type": "array", "items": {"type": "integer"}}
+    assert ids["explode"] is True
 
 
 def test_texts_are_described_as_they_look(describe: Any) -> None:
