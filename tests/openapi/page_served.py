@@ -12,6 +12,7 @@ import anyio
 
 from microasgi import JSONResponse, MicroASGI, Request, Response, StreamingResponse
 from microasgi.openapi.page import docs_routes
+from tests.openapi.page_typed import shop
 
 
 def png(size: int) -> bytes:
@@ -185,7 +186,7 @@ DOCUMENT: dict[str, Any] = {
                 "operationId": "change_book",
                 "summary": "Change a book",
                 "tags": ["books"],
-                "security": [{"token": ["books:write"]}],
+                "security": [{"token": ["books:write"]}, {"own": [], "crumb": [], "word": []}],
                 "requestBody": {"content": {"application/json": {"schema": reference("Gift")}}},
                 "responses": {"200": answer("The book", reference("Gift"))},
             },
@@ -258,6 +259,9 @@ DOCUMENT: dict[str, Any] = {
             },
             "key": {"type": "apiKey", "in": "header", "name": "X-Key"},
             "login": {"type": "http", "scheme": "basic"},
+            "own": {"type": "http", "scheme": "Token"},
+            "crumb": {"type": "apiKey", "in": "cookie", "name": "crumb"},
+            "word": {"type": "apiKey", "in": "query", "name": "word"},
         },
     },
 }
@@ -393,6 +397,7 @@ def make_app() -> MicroASGI:
     app.add_route("/events", events)
     app.add_route("/picture", picture)
     app.add_route("/archive", archive)
+    app.mount("/typed", shop)
     return app
 
 

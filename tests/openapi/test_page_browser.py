@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import subprocess
 import sys
@@ -273,6 +274,22 @@ def test_a_form_goes_out_urlencoded_with_basic_credentials(page: Any) -> None:
     assert seen["headers"]["authorization"] == "Basic YWRhOnDDpHNzd29yZA=="
 
 
+def test_credentials_go_where_the_document_wants_them_once_all_are_there(page: Any) -> None:
+    operation = open_docs(page, "change_book")
+    operation.get_by_text("Needs token (books:write), or own and crumb and word").wait_for()
+    operation.get_by_label("book_id").fill("1")
+    for name, label in (("own", "Token"), ("crumb", "Key"), ("word", "Key")):
+        assert "secret" not in command(operation)
+        operation.get_by_role("button", name="Authorize").click()
+        page.get_by_role("group", name=name).get_by_label(label).fill(f"{name}-secret")
+        page.keyboard.press("Enter")
+    seen = answer(operation)
+    assert seen["headers"]["authorization"] == "Token own-secret"
+    assert seen["cookies"] == {"crumb": "crumb-secret"}
+    assert seen["query"] == [["word", "word-secret"]]
+    assert page.evaluate("document.cookie") == ""
+
+
 def test_a_refused_login_is_said(page: Any) -> None:
     open_docs(page)
     page.locator("#authorize").click()
@@ -288,7 +305,7 @@ def test_a_refused_login_is_said(page: Any) -> None:
 def test_credentials_are_forgotten_with_the_page_unless_asked_for(page: Any) -> None:
     operation = open_docs(page, "add_book")
     page.locator("#authorize").click()
-    page.get_by_role("group", name="key").get_by_label("Key").fill("k-1")
+    page.get_by_role("group", name="X-Key").get_by_label("Key").fill("k-1")
     assert page.evaluate("sessionStorage.length + localStorage.length") == 0
     page.keyboard.press("Enter")
     assert "-H 'X-Key: k-1'" in command(operation)
@@ -296,7 +313,7 @@ def test_credentials_are_forgotten_with_the_page_unless_asked_for(page: Any) -> 
     operation.wait_for()
     assert "X-Key" not in command(operation)
     page.locator("#authorize").click()
-    page.get_by_role("group", name="key").get_by_label("Key").fill("k-2")
+    page.get_by_role("group", name="X-Key").get_by_label("Key").fill("k-2")
     page.get_by_label("Remember in this tab").check()
     page.reload()
     assert answer(operation)["headers"]["x-key"] == "k-2"
@@ -324,6 +341,38 @@ def test_a_picture_is_shown_and_a_file_can_be_saved(page: Any) -> None:
         operation.get_by_role("link", name="Save shelf.zip (256 B)").click()
     assert download.value.suggested_filename == "shelf.zip"
     assert Path(download.value.path()).read_bytes() == bytes(range(256))
+
+
+def test_typed_handlers_are_called_below_a_mount(page: Any) -> None:
+    operation = open_docs(page, "buy", path="/typed/help/docs")
+    page.locator("#authorize").click()
+    page.get_by_role("group", name="HTTPBearer").get_by_label("Token").fill("t-1")
+    page.keyboard.press("Enter")
+    operation.get_by_label("shelf").fill("7")
+    operation.get_by_label("count").fill("3")
+    operation.get_by_label("x-agent").fill("me")
+    operation.get_by_label("seen").fill("yes")
+    body = {"name": "Loom", "price": "9.50", "colours": ["red"], "parts": []}
+    operation.get_by_role("textbox", name="Body").fill(json.dumps(body))
+    bought = {"item": body, "shelf": 7, "count": 3, "by": "t-1", "agent": "me", "seen": "yes"}
+    assert answer(operation) == bought
+
+    operation.get_by_label("count").fill("30")
+    operation.get_by_label("shelf").fill("x")
+    operation.get_by_role("button", name="Send").click()
+    operation.get_by_text("422 Unprocessable").wait_for()
+    assert {error["name"] for error in read(operation)["errors"]} == {"shelf", "count"}
+    page.complaints.clear()  # the status
+
+
+def test_typed_handlers_take_files_and_answer_in_lines(page: Any) -> None:
+    operation = open_docs(page, "show", path="/typed/help/docs")
+    operation.get_by_label("picture").set_input_files({"name": "p.png", "mimeType": "image/png", "buffer": b"123"})
+    operation.get_by_label("sizes").fill("1\n22")
+    assert answer(operation) == {"name": "p.png", "size": 3, "sizes": [1, 22]}
+    operation = open_docs(page, "prices", path="/typed/help/docs")
+    operation.get_by_role("button", name="Send").click()
+    operation.get_by_text('"name":"item 2"').wait_for()
 
 
 def test_a_hostile_document_does_nothing_but_look_odd(page: Any) -> None:

@@ -26,9 +26,12 @@ function applyOne(request, scheme, { value = "", username = "", password = "" })
   } else if (isBasic(scheme)) {
     const bytes = new TextEncoder().encode(`${username}:${password}`);
     request.headers.set("Authorization", `Basic ${btoa(String.fromCharCode(...bytes))}`);
-  } else request.headers.set("Authorization", `Bearer ${value}`);
+  } else request.headers.set("Authorization", `${authenticationScheme(scheme)} ${value}`);
 }
 
+/** The word before the token: Bearer, or what else the document names. */
+const authenticationScheme = ({ type, scheme }) =>
+  type !== "http" || /^bearer$/i.test(scheme) ? "Bearer" : text(scheme);
 const isBasic = (scheme) => scheme.type === "http" && /^basic$/i.test(scheme.scheme);
 
 function credentialsChanged() {

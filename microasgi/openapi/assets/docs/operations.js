@@ -1,7 +1,11 @@
 // Operations: what they take, the call, what they answer.
 
-const BY_BROWSER =
-  /^(?:accept-charset|accept-encoding|connection|content-length|cookie|date|dnt|expect|host|keep-alive|origin|referer|te|trailer|transfer-encoding|upgrade|user-agent|via|proxy-.*|sec-.*)$/i;
+// What `fetch` does not let a page set (Fetch standard, forbidden request-headers), and what browsers overwrite.
+const BY_BROWSER = new RegExp(
+  "^(accept-charset|accept-encoding|connection|content-length|cookie|date|dnt|expect|host|keep-alive|origin|referer|te|" +
+    "trailer|transfer-encoding|upgrade|user-agent|via|proxy-.*|sec-.*)$",
+  "i",
+);
 
 /** Every operation of the document in the order of the document, as what this page works with. */
 function readOperations(paths, isWebhook) {
@@ -79,7 +83,7 @@ function operationBody(operation) {
     input,
     gone: parameter.deprecated === true,
     about: markdown(parameter.description) ?? description(schema),
-    note: parameter.in === "header" && BY_BROWSER.test(parameter.name) && "Browsers set this header themselves.",
+    note: parameter.in === "header" && BY_BROWSER.test(text(parameter.name)) && "Browsers set this header themselves.",
   }));
   const about = el(
     "div.about",
