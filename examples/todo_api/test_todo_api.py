@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
+import socket
+import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
+from urllib.request import Request, urlopen
 
 import accounts
 import pytest
@@ -356,46 +364,88 @@ def test_the_page_of_the_documentation_is_there(client: TestClient) -> None:
     assert "Todos" in page.text or "openapi.json" in page.text
 
 
-@pytest.mark.server
-def test_a_visit_to_a_real_server(tmp_path: Path) -> None:
-    """Sign up, add a todo, read it again: over a socket."""
-    import json
-    import os
-    import socket
-    import subprocess
-    import time
-    from urllib.parse import urlencode
-    from urllib.request import Request, urlopen
+# On a real server
 
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[str]:
+    """Run the application with uvicorn on a free port."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
     command = [sys.executable, "-m", "uvicorn", "app:app", "--port", str(port), "--log-level", "warning"]
     environment = {**os.environ, "TODO_DATABASE": str(tmp_path / "todos.sqlite3")}
-
-    def send(method: str, path: str, data: bytes | None = None, **headers: str) -> Any:
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        with urlopen(Request(f"http://127.0.0.1:{port}{path}", data, named, method=method), timeout=20) as answer:
-            return json.load(answer)
-
     with subprocess.Popen(command, cwd=Path(__file__).parent, env=environment) as process:
         try:
-            for _ in range(200):
-                assert process.poll() is None, "uvicorn has stopped"
-                try:
-                    send("GET", "/openapi.json")
-                except OSError:
-                    time.sleep(0.1)
-                else:
-                    break
-            account = json.dumps({"name": "ada", "password": PASSWORD}).encode()
-            assert send("POST", "/users", account, content_type="application/json")["name"] == "ada"
-            form = urlencode({"grant_type": "password", "username": "ada", "password": PASSWORD}).encode()
-            token = send("POST", "/tokens", form)
-            bearer = f"Bearer {token['access_token']}"
-            body = json.dumps({"title": "Buy milk"}).encode()
-            send("POST", "/todos", body, content_type="application/json", authorization=bearer)
-            assert [todo["title"] for todo in send("GET", "/todos", authorization=bearer)] == ["Buy milk"]
+            wait_for(f"http://127.0.0.1:{port}", process)
+            yield f"http://127.0.0.1:{port}"
         finally:
             process.terminate()
             assert process.wait(timeout=20) in {0, -15}
+
+
+def wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
+    for _ in range(200):
+        assert process.poll() is None, "uvicorn has stopped"
+        try:
+            urlopen(f"{url}/openapi.json").close()
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
+    raise TimeoutError("uvicorn does not answer")
+
+
+@pytest.mark.server
+def test_a_visit_to_a_real_server(server: str) -> None:
+    def send(path: str, data: bytes | None = None, **headers: str) -> Any:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        with urlopen(Request(server + path, data, named), timeout=20) as answer:
+            return json.load(answer)
+
+    account = json.dumps({"name": "ada", "password": PASSWORD}).encode()
+    assert send("/users", account, content_type="application/json")["name"] == "ada"
+    form = urlencode({"grant_type": "password", "username": "ada", "password": PASSWORD}).encode()
+    bearer = f"Bearer {send('/tokens', form)['access_token']}"
+    send("/todos", b'{"title": "Buy milk"}', content_type="application/json", authorization=bearer)
+    assert [todo["title"] for todo in send("/todos", authorization=bearer)] == ["Buy milk"]
+
+
+@pytest.mark.server
+@pytest.mark.browser
+def test_the_page_signs_up_logs_in_and_adds_a_todo(server: str) -> None:
+    sync_api = pytest.importorskip("playwright.sync_api")
+    if CHROMIUM is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("CI must run this test: there is no Chromium on this machine")
+        pytest.skip("there is no Chromium on this machine (Debian: apt-get install chromium)")
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page()
+        complaints: list[str] = []
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(f"{server}/docs")
+        main = page.locator("main")
+
+        main.get_by_text("Make an account.", exact=True).click()
+        main.get_by_role("textbox").first.fill(json.dumps({"name": "ada", "password": PASSWORD}))
+        main.get_by_role("button", name="Send").last.click()
+        main.get_by_text('"id": 1').wait_for()
+
+        page.get_by_role("button", name="Authorize").first.click()
+        page.get_by_label("User name").fill("ada")
+        page.get_by_label("Password").fill(PASSWORD)
+        with page.expect_response("**/tokens") as token:
+            page.get_by_role("button", name="Get a token").click()
+        assert token.value.status == 200
+        page.get_by_role("button", name="Done").click()
+
+        main.get_by_text("Add a todo.", exact=True).click()
+        with page.expect_response("**/todos") as added:
+            main.get_by_role("button", name="Send").last.click()
+        assert added.value.status == 201
+        main.get_by_text('"title": "Buy milk"').last.wait_for()
+        assert complaints == []
+        browser.close()
