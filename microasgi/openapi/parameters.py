@@ -101,10 +101,21 @@ def _keywords(parameter: Parameter) -> dict[str, Any]:
         keywords["title"] = marker.title
     if marker.examples and not isinstance(marker.examples, Mapping):
         keywords["examples"] = [*marker.examples]
-    default = as_json(parameter.default) if _is_shown_default(parameter) else None
+    default = as_json(_as_number(parameter.default, parameter.place)) if _is_shown_default(parameter) else None
     if default is not None:
         keywords["default"] = default
     return keywords
+
+
+def _as_number(value: Any, place: str) -> Any:
+    """Return Decimals as the numbers that `as_text` makes of them."""
+    if place == "body":
+        return value
+    if isinstance(value, Decimal):
+        return int(value) if value.is_finite() and value == int(value) else float(value)
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_as_number(item, place) for item in cast("Iterable[Any]", value)]
+    return value
 
 
 def _is_shown_default(parameter: Parameter) -> bool:

@@ -133,9 +133,12 @@ def test_texts_are_described_as_they_look(describe: Any) -> None:
         price: Annotated[Decimal, Query(ge=0)],
         prices: Annotated[list[Decimal] | None, Query()] = None,
         wait: timedelta | None = None,
+        least: Decimal = Decimal("1.50"),
+        steps: tuple[Decimal, ...] = (Decimal(1), Decimal("0.5")),
     ) -> str: ...
 
-    price, prices, wait = describe(app)["parameters"]
+    price, prices, wait, least, steps = describe(app)["parameters"]
+    assert (least["schema"]["default"], steps["schema"]["default"]) == (1.5, [1, 0.5])
     assert price["schema"] == {"type": "number", "minimum": 0}
     assert prices["schema"] == {"type": "array", "items": {"type": "number"}}
     assert wait["schema"]["anyOf"] == [{"type": "string", "format": "duration"}, {"type": "number"}]
