@@ -15,6 +15,15 @@ from microasgi.typed.oauth2 import (
     OpenIdConnect,
 )
 from microasgi.typed.operation import Operation, bind_route
+from microasgi.typed.pagination import (
+    CursorPage,
+    OffsetPage,
+    Paginated,
+    decode_cursor,
+    encode_cursor,
+    link_header,
+    paginated,
+)
 from microasgi.typed.security import HTTPAuthorization, HTTPBasic, HTTPBearer, SecurityScheme, SecurityScopes
 
 __all__ = [
@@ -23,6 +32,7 @@ __all__ = [
     "APIKeyQuery",
     "Body",
     "Cookie",
+    "CursorPage",
     "Depends",
     "Fault",
     "Faulty",
@@ -41,8 +51,10 @@ __all__ = [
     "OAuth2AuthorizationCodeBearer",
     "OAuth2PasswordBearer",
     "OAuth2PasswordForm",
+    "OffsetPage",
     "OpenIdConnect",
     "Operation",
+    "Paginated",
     "Path",
     "Preconditions",
     "Query",
@@ -53,5 +65,9 @@ __all__ = [
     "State",
     "ValidationError",
     "bind_route",
+    "decode_cursor",
+    "encode_cursor",
     "etag_of",
+    "link_header",
+    "paginated",
 ]

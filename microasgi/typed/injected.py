@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
 from microasgi.background import BackgroundTasks
 from microasgi.connection import HTTPConnection
+from microasgi.requests import Request
 from microasgi.responses import Response
 from microasgi.typed.bodies import Slots
+from microasgi.typed.conditional import Respond
 from microasgi.typed.faults import Fault
 from microasgi.typed.parameters import Read
 
-__all__ = ["MakeStep", "find_state", "merge_response", "read_state", "run_after"]
+__all__ = ["MakeStep", "dressed", "find_state", "merge_response", "read_state", "run_after"]
+
+
+_DRESS: Final = "microasgi.response"
 
 
 class MakeStep:
@@ -24,7 +29,9 @@ class MakeStep:
 
     async def run(self, slots: Slots, faults: list[Fault]) -> None:
         """Fill the slot."""
-        slots[self.slot] = self._make()
+        slots[self.slot] = made = self._make()
+        if isinstance(made, Response):  # where what answers finds it
+            slots[0].scope[_DRESS] = made
 
 
 def find_state(connection: HTTPConnection[Any]) -> Any:
@@ -59,8 +66,19 @@ def run_after(response: Response, tasks: BackgroundTasks) -> Response:
     return response
 
 
+def dressed(respond: Respond) -> Respond:
+    """Let a response have what the handler, or a dependency, gave to the `Response` that it asked for."""
+
+    async def answer(request: Request[Any], values: Sequence[Any]) -> Response:
+        return merge_response(await respond(request, values), request.scope[_DRESS])
+
+    return answer
+
+
 def merge_response(response: Response, dress: Response) -> Response:
-    """Return the response with the headers, the cookies and the background that the handler gave to its `Response`."""
+    """Return the response with the status, the headers, the cookies and the background of another one."""
+    if dress.status_code != 200 and response.status_code in {200, 204}:
+        response = response.with_status(dress.status_code)
     response = response.as_returned()
     given = [pair for pair in dress.raw_headers if pair[0] not in {b"content-length", b"content-type"}]
     names = {name for name, _ in given if name != b"set-cookie"}

@@ -76,7 +76,10 @@ class Operation:
         self._finish = finisher(self.result, options, self.handler, always=dresses or opted)
         self._respond: Respond | None = None
         if opted:
-            self._respond = wrap(self._answer, self._start, self.result, options, self.handler, self.where)
+            dresses = self._response is not None
+            self._respond = wrap(
+                self._answer, self._start, self.result, options, self.handler, self.where, dresses=dresses
+            )
         self.call = self._call_websocket if self._route.websocket else self._choose_call()
 
     def _choose_call(self) -> Callable[[Any], Awaitable[Any]]:
@@ -141,8 +144,8 @@ class Operation:
         else:
             result = await self._start(*values)
             result = result if self._finish is None else self._finish(result)
-        if self._response is not None:
-            result = merge_response(result, slots[self._response])
+            if self._response is not None:
+                result = merge_response(result, slots[self._response])
         return result if self._tasks is None else run_after(result, slots[self._tasks])
 
     async def _answer(self, request: Request[Any], values: Any) -> Response:

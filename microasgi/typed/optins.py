@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from microasgi.typed.conditional import Respond, with_etag
 from microasgi.typed.idempotency import with_idempotency
+from microasgi.typed.injected import dressed
 from microasgi.typed.negotiated import Start, with_renderers
 from microasgi.typed.results import Result
 
@@ -16,14 +17,24 @@ OPT_INS: Final = ("renderers", "etag", "idempotent")
 
 
 def wrap(
-    respond: Respond, start: Start, result: Result, options: Mapping[str, Any], handler: Any, where: str
+    respond: Respond,
+    start: Start,
+    result: Result,
+    options: Mapping[str, Any],
+    handler: Any,
+    where: str,
+    *,
+    dresses: bool,
 ) -> Respond:
     """Return what answers with everything around it that the route's options ask for.
 
-    `start` calls the handler with its values, `respond` makes a response of its result too.
+    `start` calls the handler with its values, `respond` makes a response of its result too; `dresses` says that
+    something is added to that.
     """
     if options.get("renderers"):
         respond = with_renderers(start, result, options, handler, where)
+    if dresses:
+        respond = dressed(respond)
     if options.get("etag"):
         respond = with_etag(respond)
     if options.get("idempotent"):

@@ -155,3 +155,27 @@ def test_head_answers_as_get_without_its_body() -> None:
 
     answered = TestClient(app).head("/")
     assert (answered.content, answered.headers["content-length"]) == (b"", "12")
+
+
+def test_what_a_handler_gives_to_its_response_counts_for_what_the_route_opts_in_to() -> None:
+    app = MicroASGI()
+    calls: list[str] = []
+
+    @app.get("/", etag=True)
+    async def show(response: Response) -> dict[str, int]:
+        response.headers["etag"] = '"own"'
+        return {"a": 1}
+
+    @app.post("/", idempotent=True)
+    async def create(response: Response) -> dict[str, int]:
+        calls.append("called")
+        response.status_code = 201
+        response.headers["location"] = "/1"
+        return {"a": 1}
+
+    client = TestClient(app)
+    assert client.get("/", headers={"if-none-match": '"own"'}).status_code == 304
+    for _ in range(2):
+        answered = client.post("/", headers={"idempotency-key": "k"})
+        assert (answered.status_code, answered.headers["location"]) == (201, "/1")
+    assert calls == ["called"]
