@@ -115,13 +115,14 @@ class _Page:
     def routes(self) -> list[Route]:
         base = self.docs_path.rstrip("/")
         contents = {name: _read(name) for name in self.assets}
+        versions = {name: sha256(content).hexdigest()[:16] for name, content in contents.items()}
         links = {"document": self._relative(self.document_path)}
-        for name, content in contents.items():
-            links[name.partition(".")[2]] = self._relative(f"{base}/{name}") + f"?v={sha256(content).hexdigest()[:16]}"
+        for name, version in versions.items():
+            links[name.partition(".")[2]] = self._relative(f"{base}/{name}") + f"?v={version}"
         fixed = {**(self.values or {}), "title": escape(self.title)}
         routes = [Route(self.docs_path, self._handler(links, fixed), name="docs", include_in_schema=False)]
         for name, content in contents.items():
-            handler = _asset(content, "text/css" if name.endswith(".css") else "text/javascript")
+            handler = _asset(content, versions[name], "text/css" if name.endswith(".css") else "text/javascript")
             routes.append(Route(f"{base}/{name}", handler, name=name, include_in_schema=False))
         return routes
 
@@ -165,11 +166,17 @@ def _root_of_application(scope: Scope) -> str:
     return str(scope.get("root_path") or "").rstrip("/")
 
 
-def _asset(content: bytes, media_type: str) -> _Handler:
-    headers = {"cache-control": "public, max-age=31536000, immutable", "x-content-type-options": "nosniff"}
+def _asset(content: bytes, version: str, media_type: str) -> _Handler:
+    safe = {"x-content-type-options": "nosniff"}
+    lasting = {"cache-control": "public, max-age=31536000, immutable", **safe}
+    passing = {
+        "cache-control": "no-cache",
+        **safe,
+    }  # while a new version comes up, pages of one meet servers of the other
 
     async def asset(request: Request[Any]) -> Response:
-        return Response(content, headers=headers, media_type=media_type)
+        asked = request.query_params.get("v")
+        return Response(content, headers=lasting if asked == version else passing, media_type=media_type)
 
     return asset
 

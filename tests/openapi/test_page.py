@@ -76,6 +76,8 @@ def test_the_assets_are_kept_as_long_as_their_content_lasts() -> None:
             assert re.search(r"\?v=[0-9a-f]{16}$", found[name])
             assert headers["cache-control"] == "public, max-age=31536000, immutable"
             assert headers["x-content-type-options"] == "nosniff"
+            other = found[name].partition("?")[0] + "?v=of-another-version"
+            assert client.get(other).headers["cache-control"] == "no-cache"
         page = client.get("/docs").headers
         assert (page["cache-control"], page["x-content-type-options"]) == ("no-cache", "nosniff")
 

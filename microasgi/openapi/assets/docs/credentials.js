@@ -105,6 +105,7 @@ function credentialForm(name, scheme) {
     el("legend", {}, el("code", {}, name), " ", el("span.dim", {}, kind)),
     markdown(scheme.description),
     isObject(flow) && passwordFlow(name, flow),
+    isKey && scheme.in === "cookie" && el("p.dim", {}, AS_COOKIE),
     byBrowser ? el("p.dim", {}, "The browser does this itself.") : el("form", { submit }, rows),
   );
 }
@@ -113,7 +114,10 @@ function credential(name, part, label, secret) {
   const element = el("input", { type: secret ? "password" : "text", autocomplete: "off", spellcheck: "false" });
   element.value = state.credentials[name]?.[part] ?? "";
   element.addEventListener("input", () => {
-    state.credentials[name] = { ...state.credentials[name], [part]: element.value.trim() };
+    state.credentials[name] = {
+      ...state.credentials[name],
+      [part]: part === "value" ? element.value.trim() : element.value,
+    };
     credentialsChanged();
   });
   return el("label", {}, el("span", {}, label), element);

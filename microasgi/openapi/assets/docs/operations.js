@@ -83,7 +83,7 @@ function operationBody(operation) {
     input,
     gone: parameter.deprecated === true,
     about: markdown(parameter.description) ?? description(schema),
-    note: parameter.in === "header" && BY_BROWSER.test(text(parameter.name)) && "Browsers set this header themselves.",
+    note: noteOn(parameter),
   }));
   const about = el(
     "div.about",
@@ -97,6 +97,12 @@ function operationBody(operation) {
   const answers = el("div.answers", {}, responses(op));
   if (operation.isWebhook) return el("div.body", {}, about, answers);
   return caller(operation, form, about, answers);
+}
+
+function noteOn(parameter) {
+  if (parameter.in === "cookie") return AS_COOKIE;
+  const isTheirs = parameter.in === "header" && BY_BROWSER.test(text(parameter.name));
+  return isTheirs && "Browsers set this header themselves: use the command.";
 }
 
 const docsLink = (docs) => isObject(docs) && el("p", {}, link(docs.url, text(docs.description) || text(docs.url)));

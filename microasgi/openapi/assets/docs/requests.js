@@ -69,6 +69,8 @@ function address(operation, inPath, query) {
 
 const shell = (word) => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);
 
+const AS_COOKIE = "Sent as a cookie of this site, for the one call.";
+
 /** The request as a command for a POSIX shell. */
 function curl({ method, url, headers, cookies, body }) {
   const shown = url.href.replaceAll("%7B", "{").replaceAll("%7D", "}");
