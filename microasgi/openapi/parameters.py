@@ -183,7 +183,7 @@ def members(annotation: Any) -> tuple[Any, ...]:
 
 
 def as_text(annotation: Any) -> Any:
-    """Return what describes an annotation that is read from text: there is no null, and numbers are as they look."""
+    """Return what describes an annotation that is read from text: no null, numbers as they look, sets as lists."""
     return _as_text(without_none(annotation))
 
 
@@ -196,7 +196,9 @@ def _as_text(annotation: Any) -> Any:
     if origin in {Union, UnionType}:
         return union_of([_as_text(argument) for argument in arguments])
     if origin in _CONTAINERS:
-        return origin[tuple(map(_as_text, arguments))]
+        # A text may come twice, though it is in a set once.
+        kind: Any = list if origin in {set, frozenset} else origin
+        return kind[tuple(map(_as_text, arguments))]
     return annotation
 
 

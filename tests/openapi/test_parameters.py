@@ -135,10 +135,12 @@ def test_texts_are_described_as_they_look(describe: Any) -> None:
         wait: timedelta | None = None,
         least: Decimal = Decimal("1.50"),
         steps: tuple[Decimal, ...] = (Decimal(1), Decimal("0.5")),
+        words: Annotated[set[str] | None, Query()] = None,
     ) -> str: ...
 
-    price, prices, wait, least, steps = describe(app)["parameters"]
+    price, prices, wait, least, steps, words = describe(app)["parameters"]
     assert (least["schema"]["default"], steps["schema"]["default"]) == (1.5, [1, 0.5])
+    assert words["schema"] == {"type": "array", "items": {"type": "string"}}
     assert price["schema"] == {"type": "number", "minimum": 0}
     assert prices["schema"] == {"type": "array", "items": {"type": "number"}}
     assert wait["schema"]["anyOf"] == [{"type": "string", "format": "duration"}, {"type": "number"}]
