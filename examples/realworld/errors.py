@@ -31,7 +31,7 @@ class Rejected(HTTPException):
 
 def show_error(request: Request[Any], error: HTTPException) -> Response:
     """Answer an error below /api in RealWorld's form; the pages of the documentation keep the framework's."""
-    if not request.url.path.startswith("/api"):
+    if not request.url.path.startswith("/api/"):
         raise error
     return JSONResponse({"errors": errors_of(error)}, error.status_code, error.headers)
 
