@@ -63,6 +63,7 @@ class Group:
         parameter = Parameter(given, marker, text, required=False, place=self._place)
         parameter.default = _ABSENT
         read = reader(parameter)
+        parameter.default = EMPTY  # what the model has
         parameter.required = field.required
         return parameter, read
 

@@ -57,6 +57,8 @@ class Operation:
         self.body: tuple[Parameter, ...] = tuple(plan.body.parameters) if plan.body else ()
         self.embeds = plan.body is not None and plan.body.embeds
         self.security: tuple[tuple[SecurityScheme[Any], tuple[str, ...]], ...] = tuple(plan.security)
+        self.returned = signature.result
+        """The return annotation, EMPTY where there is none."""
         self.result = result_of(signature.result, route.options.get("json"), self.where)
         self._steps = tuple(plan.steps)
         self._blank = [None] * (plan.slots - 1)

@@ -126,11 +126,10 @@ class Planner:
             return injected
         if given.name in self._situation.path:
             return self._marked(given, Path(), where)
-        if hint.annotation is EMPTY:
-            if may_be_connection:
-                return self._at(given, 0)
-            if given.default is not EMPTY:
-                return None
+        if may_be_connection and (hint.annotation is EMPTY or hint.annotation is Any):
+            return self._at(given, 0)
+        if hint.annotation is EMPTY and given.default is not EMPTY:
+            return None
         return self._marked(given, infer(given, self._situation.methods, self._situation.websocket, where), where)
 
     def _injected(self, given: Given, scopes: Scopes) -> Argument | None:

@@ -348,3 +348,10 @@ def test_a_form_is_read_into_scalars_lists_and_models() -> None:
     assert client.post("/model", data={"number": "3"}).json() == [3, 20]
     faults = client.post("/plain", data={"name": "a", "n": "x"}).json()["errors"]
     assert [(one["in"], one["name"]) for one in faults] == [("form", "name"), ("form", "n")]
+
+
+def test_the_first_parameter_of_any_type_is_the_request() -> None:
+    async def show(request: Any, page: int = 1) -> list[Any]:
+        return [request.method, page]
+
+    assert answer("/", show, "/") == ["GET", 1]
