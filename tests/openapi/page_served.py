@@ -39,7 +39,9 @@ def answer(description: str, schema: Any = None, media: str = "application/json"
 
 
 PROBLEM = answer("The request does not fit", reference("Problem"), "application/problem+json")
-BOOK_ID = {"name": "book_id", "in": "path", "required": True, "schema": {"type": "integer", "minimum": 1}}
+LARGEST = 9_223_372_036_854_775_807
+ID = {"type": "integer", "minimum": 1, "maximum": LARGEST}
+BOOK_ID = {"name": "book_id", "in": "path", "required": True, "schema": ID}
 
 SCHEMAS: dict[str, Any] = {
     "Book": {

@@ -237,6 +237,12 @@ def test_examples_are_made_of_the_schema_also_where_it_contains_itself(page: Any
     assert answer(operation)["body"]["title"] == "On Weaving"
 
 
+def test_limits_are_shown_as_they_are_written(page: Any) -> None:
+    operation = open_docs(page, "read_book")
+    operation.get_by_text("≥ 1", exact=True).wait_for()
+    operation.get_by_text("≤ 9223372036854775807", exact=True).wait_for()
+
+
 def test_a_schema_that_contains_itself_opens_level_by_level(page: Any) -> None:
     operation = open_docs(page, "add_book")
     operation.get_by_text("Schema", exact=True).click()

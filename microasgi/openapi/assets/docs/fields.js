@@ -22,7 +22,8 @@ function field(schema, label, required, example) {
 }
 
 function choiceField(choices, shared, example) {
-  const options = choices.map((one) => el("option", { value: text(one), selected: one === example }, text(one)));
+  const only = shared["aria-required"] && choices.length === 1 ? choices[0] : example;
+  const options = choices.map((one) => el("option", { value: text(one), selected: one === only }, text(one)));
   const element = el("select", shared, el("option", { value: "" }, "–"), options);
   return { element, read: () => element.value || undefined };
 }

@@ -123,10 +123,17 @@ function listen() {
   addEventListener("hashchange", followHash);
 }
 
+/** Numbers that JavaScript would round stay as they are written, where the browser can (JSON.rawJSON). */
+function parseDocument(source) {
+  if (!JSON.rawJSON || !/\d{16}/.test(source)) return JSON.parse(source);
+  const isRounded = (value) => typeof value === "number" && Number.isInteger(value) && !Number.isSafeInteger(value);
+  return JSON.parse(source, (key, value, context) => (isRounded(value) ? JSON.rawJSON(context.source) : value));
+}
+
 async function fetchDocument() {
   const response = await fetch(documentUrl, { headers: { accept: "application/json" } });
   if (!response.ok) throw new Error(`${documentUrl.pathname} was answered with ${response.status}`);
-  const spec = await response.json();
+  const spec = parseDocument(await response.text());
   if (!isObject(spec)) throw new Error(`${documentUrl.pathname} is no OpenAPI document`);
   return spec;
 }
