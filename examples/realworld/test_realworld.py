@@ -583,9 +583,9 @@ def test_moments_grow(monkeypatch: pytest.MonkeyPatch) -> None:
 # The documentation
 
 
-@pytest.fixture(scope="module")
-def document() -> Any:
-    return TestClient(app).get("/openapi.json").json()
+@pytest.fixture
+def document(client: TestClient) -> Any:
+    return client.get("/openapi.json").json()
 
 
 def operations(document: Any) -> dict[str, Any]:
