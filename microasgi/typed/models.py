@@ -105,8 +105,10 @@ def json_decoder(annotation: Any, constraints: Constraints, where: str) -> Calla
     plain = _plain_reader(shape)
     if plain is None:
         engine = engine_of(shape, where)
-        make = pydanticmodels.json_decoder if engine == "pydantic" else msgspecmodels.json_decoder
-        return _after(make(annotation, where), foreign_check(shape, constraints, engine, where))
+        check = foreign_check(shape, constraints, engine, where)
+        if engine == "msgspec":
+            return _after(msgspecmodels.json_decoder(annotation, where), check)
+        return _after(pydanticmodels.json_decoder(annotation, where, numbers=_takes_any_number(shape)), check)
     check = foreign_check(shape, constraints, "msgspec", where)
     if shape.kind == "any" and check is None:
         return decode_json
@@ -123,6 +125,10 @@ def json_converter(annotation: Any, constraints: Constraints, where: str) -> Cal
         make = pydanticmodels.json_converter if engine == "pydantic" else msgspecmodels.json_converter
         plain = make(annotation, where)
     return _after(plain, foreign_check(shape, constraints, engine, where))
+
+
+def _takes_any_number(shape: Shape) -> bool:
+    return any(node.type is float or node.kind in {"any", "other"} for node in walk(shape))
 
 
 def _after(read: Callable[[Any], Any], check: Callable[[Any], Any] | None) -> Callable[[Any], Any]:

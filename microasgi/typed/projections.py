@@ -145,10 +145,12 @@ def _first_that_fits(models: list[tuple[frozenset[str], Cut | None]]) -> Cut:
 
 
 def _each(inner: Cut | None, leaf: Any) -> Cut:
-    are_exact: Any = frozenset({leaf}).issuperset
+    leaves = {leaf}
 
     def cut(value: Any) -> Any:
-        if inner is None or not _is_sequence(value) or (leaf is not None and are_exact(map(type, value))):
+        if inner is None or (value.__class__ is not list and not _is_sequence(value)):
+            return value
+        if leaf is not None and {*map(type, value)} == leaves:
             return value
         items = [inner(item) for item in value]
         return value if all(map(_is, items, value)) else items

@@ -79,8 +79,11 @@ def _adapter(annotation: Any, where: str) -> Any:
     return adapter
 
 
-def json_decoder(annotation: Any, where: str) -> Callable[[bytes], Any]:
-    """Return the function that reads JSON strictly; it raises InvalidJSON, or Faulty with all faults."""
+def json_decoder(annotation: Any, where: str, *, numbers: bool = True) -> Callable[[bytes], Any]:
+    """Return the function that reads JSON strictly; it raises InvalidJSON, or Faulty with all faults.
+
+    `numbers`: the type has places that take any number.
+    """
     validate = _adapter(annotation, where).validator.validate_json
     misfit = _pydantic("").ValidationError
 
@@ -93,7 +96,7 @@ def json_decoder(annotation: Any, where: str) -> Callable[[bytes], Any]:
                 return read(data[3:])
             raise _fault(error, plain_value) from None
         # Its parser takes NaN and Infinity, which are no JSON (RFC 8259 section 6).
-        if b"NaN" in data or b"Infinity" in data:
+        if numbers and (b"NaN" in data or b"Infinity" in data):
             decode_json(data)
         return value
 
@@ -195,15 +198,19 @@ def json_encoder(annotation: Any, model: Any, where: str) -> Callable[[Any], byt
 
     def write(value: Any) -> bytes:
         if is_own(value):
-            try:
-                data: bytes = encode(value, by_alias=True, warnings="error")
-            except ValueError:  # another type inside than the annotation says: it would be written whole
-                pass
-            else:
-                return data
+            data: bytes = encode(value, by_alias=True, warnings=False)
+            return data
         return bytes(encode(_cut(adapter, value, where), by_alias=True, warnings=False))
 
-    return write
+    def write_any(value: Any) -> bytes:
+        try:
+            data: bytes = encode(value, by_alias=True, warnings="error")
+        except ValueError:  # another type inside than the annotation says: it would be written whole
+            return bytes(encode(_cut(adapter, value, where), by_alias=True, warnings=False))
+        return data
+
+    # To be told of other types costs more than to write a small model.
+    return write_any if model is None else write
 
 
 def plain(annotation: Any, model: Any, where: str) -> Callable[[Any], Any]:
@@ -218,13 +225,11 @@ def _is_list(value: Any) -> bool:
 
 def _owner(model: Any) -> Callable[[Any], bool]:
     """Return what tells whether pydantic shows a value right: of a stranger, it shows the attributes it happens on."""
-    if model is None:
-        return lambda value: True
 
     def is_own(value: Any) -> bool:
-        if _is_list(value):
-            return all(isinstance(item, model) for item in value)
-        return value is None or isinstance(value, model)
+        if value.__class__ is model or value is None or isinstance(value, model):
+            return True
+        return _is_list(value) and ({*map(type, value)} == {model} or all(isinstance(item, model) for item in value))
 
     return is_own
 

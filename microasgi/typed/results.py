@@ -113,7 +113,10 @@ def _encoder(annotation: Any, json: Callable[[Any], bytes | str] | None, where: 
     dumps = msgspecmodels.json_encoder() if msgspecmodels.is_installed() else encode_json
     if cut is None:
         return _guarded(dumps)
-    return _leaf(dumps, cut, shape) if is_leaf_model(shape) else _walked(dumps, cut)
+    leaves = [part for part in (shape, *shape.parts) if is_leaf_model(part)]
+    if shape.kind in {"model", "union"} and leaves:
+        return _leaf(dumps, cut, leaves[0].type)
+    return _walked(dumps, cut)
 
 
 def _pydantic_model(shape: Shape) -> Any:
@@ -152,9 +155,7 @@ def _guarded(dumps: Encode) -> Encode:
     return encode
 
 
-def _leaf(dumps: Encode, cut: Cut, shape: Shape) -> Encode:
-    cls = shape.type
-
+def _leaf(dumps: Encode, cut: Cut, cls: Any) -> Encode:
     def encode(value: Any) -> bytes:
         try:
             return dumps(value if value.__class__ is cls else cut(value))
