@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from accounts import current_user
 from store import Attachment, Draft, Store, Todo, User
@@ -14,7 +14,9 @@ from microasgi.typed import CursorPage, Depends, File, Paginated, Path, Precondi
 LARGEST = 2**63 - 1  # what SQLite takes
 UPLOAD_SIZE = 1024 * 1024
 KINDS = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg", b"%PDF-": "application/pdf"}
-ANY_FILE = {200: {"description": "The file.", "content": {kind: {} for kind in KINDS.values()}}}
+ANY_FILE: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The file.", "content": {kind: {} for kind in KINDS.values()}}
+}
 
 Owner = Annotated[User, Depends(current_user)]
 todos = Router()
