@@ -7,6 +7,7 @@ strict, `"1"` is no integer; texts of parameters are lenient.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from microasgi.exceptions import ConfigurationError
@@ -16,6 +17,7 @@ from microasgi.typed.checks import Engine, foreign_check
 from microasgi.typed.constraints import Constraints
 from microasgi.typed.faults import Faulty
 from microasgi.typed.modelschemas import json_schemas
+from microasgi.typed.places import choices_at
 from microasgi.typed.shapes import Shape, model_kind, pydantic_part, shape_of, unwrapped, walk
 from microasgi.typed.textmodels import ModelField, TextModel, text_model
 
@@ -107,7 +109,7 @@ def json_decoder(annotation: Any, constraints: Constraints, where: str) -> Calla
         engine = engine_of(shape, where)
         check = foreign_check(shape, constraints, engine, where)
         if engine == "msgspec":
-            return _after(msgspecmodels.json_decoder(annotation, where), check)
+            return _after(msgspecmodels.json_decoder(annotation, partial(choices_at, shape), where), check)
         return _after(pydanticmodels.json_decoder(annotation, where, numbers=_takes_any_number(shape)), check)
     check = foreign_check(shape, constraints, "msgspec", where)
     if shape.kind == "any" and check is None:
@@ -122,8 +124,10 @@ def json_converter(annotation: Any, constraints: Constraints, where: str) -> Cal
     engine: Engine = "msgspec"
     if plain is None:
         engine = engine_of(shape, where)
-        make = pydanticmodels.json_converter if engine == "pydantic" else msgspecmodels.json_converter
-        plain = make(annotation, where)
+        if engine == "pydantic":
+            plain = pydanticmodels.json_converter(annotation, where)
+        else:
+            plain = msgspecmodels.json_converter(annotation, partial(choices_at, shape), where)
     return _after(plain, foreign_check(shape, constraints, engine, where))
 
 

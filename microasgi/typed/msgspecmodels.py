@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeAlias
 
 from microasgi.exceptions import ConfigurationError, InvalidJSON, MissingPackage
 from microasgi.serialization import decode_json, encode_json
 from microasgi.typed.faults import Faulty
-from microasgi.typed.pointers import locate
+from microasgi.typed.pointers import UNKNOWN_CHOICE, locate
 
 __all__ = [
     "is_installed",
@@ -24,6 +24,8 @@ __all__ = [
     "struct_fields",
     "struct_layout",
 ]
+
+Choices: TypeAlias = Callable[[str], str]
 
 _BOM = b"\xef\xbb\xbf"
 
@@ -64,8 +66,11 @@ def is_unset(value: Any) -> bool:
     return type(value).__name__ == "UnsetType"
 
 
-def json_decoder(annotation: Any, where: str) -> Callable[[bytes], Any]:
-    """Return the function that reads JSON strictly; it raises InvalidJSON, or Faulty with the first fault."""
+def json_decoder(annotation: Any, choices: Choices, where: str) -> Callable[[bytes], Any]:
+    """Return the function that reads JSON strictly; it raises InvalidJSON, or Faulty with the first fault.
+
+    `choices` says which values may be at a pointer; msgspec does not.
+    """
     msgspec = _msgspec(f"to read {_name(annotation)} ({where})")
     try:
         decode = msgspec.json.Decoder(annotation).decode
@@ -81,7 +86,7 @@ def json_decoder(annotation: Any, where: str) -> Callable[[bytes], Any]:
             if data.startswith(_BOM):
                 return read(data[3:])
             if isinstance(error, msgspec.ValidationError):
-                raise _fault(error) from None
+                raise _fault(error, choices) from None
             raise InvalidJSON(f"invalid JSON: {_short(error)}") from None
 
     return read
@@ -91,25 +96,26 @@ def _short(error: Exception) -> str:
     return "nested too deeply" if isinstance(error, RecursionError) else str(error).removeprefix("JSON is malformed: ")
 
 
-def _fault(error: Exception) -> Exception:
+def _fault(error: Exception, choices: Choices) -> Exception:
     """Return the Faulty of a ValidationError, or the model's own mistake that msgspec has hidden in it."""
     cause = error.__cause__
     if isinstance(cause, TypeError):
         return cause
-    return Faulty(locate(str(error), None if cause is None else str(cause)))
+    place, reason = locate(str(error), None if cause is None else str(cause))
+    return Faulty((place, (choices(place) or reason) if reason == UNKNOWN_CHOICE else reason))
 
 
-def json_converter(annotation: Any, where: str) -> Callable[[Any], Any]:
+def json_converter(annotation: Any, choices: Choices, where: str) -> Callable[[Any], Any]:
     """Return the function that makes the value out of decoded JSON as strictly; it raises Faulty."""
     msgspec = _msgspec(f"to read {_name(annotation)} ({where})")
-    json_decoder(annotation, where)
+    json_decoder(annotation, choices, where)
     convert = msgspec.convert
 
     def read(value: Any) -> Any:
         try:
             return convert(value, annotation, str_keys=True)
         except msgspec.ValidationError as error:
-            raise _fault(error) from None
+            raise _fault(error, choices) from None
         except RecursionError:
             raise Faulty("is nested too deeply") from None
 

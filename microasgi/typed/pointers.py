@@ -6,8 +6,9 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-__all__ = ["locate", "pointer", "reason_of", "step"]
+__all__ = ["UNKNOWN_CHOICE", "locate", "pointer", "reason_of", "step"]
 
+UNKNOWN_CHOICE: Final = "is not one of the values that it may have"
 _PATH: Final = re.compile(r"(.*) - at (`key` in )?`\$([^`]*)`", re.DOTALL)
 _STEP: Final = re.compile(r"\.([^.\[]*)|\[(\d+|\.\.\.)\]")
 _MISSING: Final = "missing required"
@@ -124,7 +125,7 @@ _PATTERNS: Final[tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], .
     (re.compile(r"Expected `[^`]*` matching regex '(.*)'", re.DOTALL), lambda m: f"has to match the pattern {m[1]}"),
     (re.compile(r"Expected `(\w+)` with a timezone component"), lambda _: "has to have a time zone"),
     (re.compile(r"Expected `(\w+)` with no timezone component"), lambda _: "has to have no time zone"),
-    (re.compile(r"Invalid (?:enum )?value .*", re.DOTALL), lambda _: "is not one of the values that it may have"),
+    (re.compile(r"Invalid (?:enum )?value .*", re.DOTALL), lambda _: UNKNOWN_CHOICE),
 )
 
 
