@@ -74,7 +74,7 @@ def json_decoder(annotation: Any, choices: Choices, where: str) -> Callable[[byt
     msgspec = _msgspec(f"to read {_name(annotation)} ({where})")
     try:
         decode = msgspec.json.Decoder(annotation).decode
-    except (TypeError, ValueError, NameError) as error:
+    except (TypeError, ValueError, NameError, RecursionError) as error:
         raise ConfigurationError(f"{where}: msgspec cannot read this type: {error}") from error
     broken = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 

@@ -15,6 +15,7 @@ _MISSING: Final = "missing required"
 _FIELD: Final = re.compile(r"Object (missing required|contains unknown) field `(.*)`", re.DOTALL)
 # A name that is longer is the client's joke; the pointer ends before it.
 _LONGEST_NAME: Final = 200
+_LONGEST_MESSAGE: Final = 4_000
 
 _NOUNS: Final = {
     "int": "an integer",
@@ -67,6 +68,8 @@ def locate(message: str, user_text: str | None) -> tuple[str, str]:
 
     msgspec does not say under which name of a dict the fault is: the pointer ends at the dict.
     """
+    if len(message) > _LONGEST_MESSAGE:  # it repeats what the client has sent
+        message = message[: _LONGEST_MESSAGE // 2] + message[-_LONGEST_MESSAGE // 2 :]
     found = _PATH.fullmatch(message)
     text, of_key, path = found.groups() if found else (message, None, "")
     steps = [name or index for name, index in _STEP.findall(path or "")]

@@ -81,9 +81,9 @@ def unwrapped(annotation: Any) -> tuple[Any, tuple[Any, ...]]:
             annotation = annotation.__origin__
         elif hasattr(annotation, "__supertype__"):
             annotation = annotation.__supertype__
-        elif type(annotation).__name__ == "TypeAliasType":
+        elif _is_alias(annotation):
             annotation = annotation.__value__
-        elif type(get_origin(annotation)).__name__ == "TypeAliasType":
+        elif _is_alias(get_origin(annotation)):
             alias: Any = get_origin(annotation)
             annotation = alias.__value__[get_args(annotation)]
         elif getattr(get_origin(annotation), "_name", None) in _QUALIFIERS:
@@ -126,14 +126,34 @@ def _is_class(thing: Any) -> bool:
 def shape_of(annotation: Any, where: str) -> Shape:
     """Return the shape of an annotation; ConfigurationError where a name in it cannot be resolved."""
     try:
-        return _shape(annotation, {})
+        shape = _shape(annotation, {})
     except (NameError, AttributeError, RecursionError) as error:
         raise ConfigurationError(
             f"{where}: the annotation {annotation!r} cannot be read: {error}. Define its classes at the top of a module"
         ) from error
+    nodes = [*walk(shape)]
+    endless = next((node for node in nodes if _is_alias(node.annotation)), None)
+    if endless is not None and any(node.model or node.metadata for node in nodes):
+        raise ConfigurationError(f"{where}: the alias {endless.annotation!r} holds itself and models: make it a class")
+    return shape
+
+
+def _is_alias(annotation: Any) -> bool:
+    return type(annotation).__name__ == "TypeAliasType"
 
 
 def _shape(annotation: Any, known: dict[Any, Shape]) -> Shape:
+    if not _is_alias(annotation):
+        return _node(annotation, known)
+    if annotation in known:
+        return known[annotation]
+    known[annotation] = Shape(annotation, "any")  # where the alias holds itself, as that of any JSON does
+    shape = _node(annotation, known)
+    del known[annotation]
+    return shape
+
+
+def _node(annotation: Any, known: dict[Any, Shape]) -> Shape:
     inner, metadata = unwrapped(annotation)
     if isinstance(inner, TypeVar):
         inner = inner.__bound__ or Any

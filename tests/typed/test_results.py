@@ -313,3 +313,13 @@ def test_a_type_that_pydantic_does_not_write_is_refused_at_registration() -> Non
 
     with pytest.raises(ConfigurationError, match="app.py:1"):
         result(Both)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="the statement is new in Python 3.12")
+def test_an_alias_that_holds_itself_holds_no_models() -> None:
+    names: dict[str, Any] = {"User": User}
+    exec("type Tree = dict[str, Tree] | list[User]", names)
+    with pytest.raises(ConfigurationError, match="app.py:1: the alias Tree holds itself and models: make it a class"):
+        result(names["Tree"])
+    exec("type Json = dict[str, Json] | list[Json] | str", names)
+    assert shown(names["Json"], {"a": ["b"]}) == {"a": ["b"]}
