@@ -1,7 +1,8 @@
 """Foreign constraints: what annotated_types, msgspec and pydantic write into `Annotated`.
 
 The law of this file: none of these packages is imported; their objects are known by module and attributes. What of
-theirs checks or changes a value, and has no name here, is a ConfigurationError.
+theirs checks or changes a value, and has no name here, is a ConfigurationError. So is what FastAPI writes there: passed
+over, it would let the client send what a dependency should have made.
 """
 
 from __future__ import annotations
@@ -31,7 +32,11 @@ def foreign_constraints(item: object, where: str) -> Iterator[tuple[str, Any]]:
     if isinstance(item, type):
         item = _made(item, where)
     modules = {kind.__module__ for kind in type(item).__mro__}
-    is_foreign = bool({module.partition(".")[0] for module in modules} & _PACKAGES)
+    packages = {module.partition(".")[0] for module in modules}
+    if "fastapi" in packages:
+        name = type(item).__name__
+        raise ConfigurationError(f"{where}: {name} of fastapi says nothing here: from microasgi.typed import {name}")
+    is_foreign = bool(packages & _PACKAGES)
     if is_foreign and (type(item).__name__ in _DESCRIBING_NAMES or modules & _DESCRIBING_MODULES):
         return
     parts: Any = getattr(item, "metadata", ()) if "pydantic.fields" in modules else ()

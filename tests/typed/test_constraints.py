@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Annotated, Any, get_args
 
 import annotated_types as at
+import fastapi
 import msgspec
 import pydantic
 import pytest
@@ -203,6 +204,17 @@ def test_a_foreign_constraint_that_is_not_known_is_refused_by_name(item: object,
         constraints_from([item], WHERE)
     assert f"shop.py:7: {name} is no constraint that is known here" in str(caught.value)
     assert "multiple_of" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "marker", [fastapi.Depends(abs), fastapi.Security(abs), fastapi.Header(), fastapi.Query(ge=1), fastapi.Body()]
+)
+def test_a_marker_of_fastapi_is_refused_for_it_would_be_passed_over(marker: object) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        constraints_from([marker], WHERE)
+    name = type(marker).__name__
+    assert str(caught.value).startswith(f"shop.py:7: {name} of fastapi says nothing here")
+    assert f"from microasgi.typed import {name}" in str(caught.value)
 
 
 def test_a_compiled_pattern_with_flags_is_refused() -> None:
