@@ -44,7 +44,7 @@ class _Builder:
 
     def cut(self, shape: Shape) -> Cut | None:
         if shape.kind == "model":
-            return self._models.get(id(shape.fields)) or self._model(shape)
+            return self._model_once(shape)
         if shape.kind == "union":
             return self._union(shape)
         cuts = [self.cut(part) for part in shape.parts]
@@ -54,6 +54,9 @@ class _Builder:
             leaf = shape.parts[0].type if is_leaf_model(shape.parts[0]) else None
             return _each(cuts[0], leaf)
         return _positions(cuts) if shape.kind == "tuple" else _members(cuts[-1])
+
+    def _model_once(self, shape: Shape) -> Cut:
+        return self._models.get(id(shape.fields)) or self._model(shape)
 
     def _model(self, shape: Shape) -> Cut:
         rows: list[Row] = []  # filled below, when the model's own cut can be found
@@ -92,7 +95,7 @@ class _Builder:
                 by_class.update(dict.fromkeys(_classes(member), inner))
         if not by_class:
             return None
-        typed_dicts = [(_required(member), self.cut(member)) for member in models if _is_dict(member)]
+        typed_dicts = [(_required(member), self._model_once(member)) for member in models if _is_dict(member)]
         if typed_dicts:
             by_class[dict] = _first_that_fits(typed_dicts)
         other = self.cut(models[0]) if len(models) == 1 else None
@@ -134,12 +137,10 @@ def _by_class(by_class: Mapping[Any, Cut], other: Cut | None, shape: Shape) -> C
     return cut
 
 
-def _first_that_fits(models: list[tuple[frozenset[str], Cut | None]]) -> Cut:
+def _first_that_fits(models: list[tuple[frozenset[str], Cut]]) -> Cut:
     def cut(value: Any) -> Any:
-        for required, inner in models:
-            if required <= value.keys() and inner is not None:
-                return inner(value)
-        return value
+        fitting = (inner for required, inner in models if required <= value.keys())
+        return next(fitting, models[0][1])(value)
 
     return cut
 

@@ -577,3 +577,44 @@ def test_fields_that_are_not_taken_are_no_parameters() -> None:
         count: int = dataclasses.field(init=False, default=0)
 
     assert [one.name for one in text_model(Counted, "app.py:1").fields] == ["name"]
+
+
+def test_a_name_that_is_a_path_is_no_parameter() -> None:
+    class Model(pydantic.BaseModel):
+        name: str = pydantic.Field(validation_alias=pydantic.AliasChoices("a", "b"))
+        other: str = pydantic.Field(validation_alias=pydantic.AliasPath("c", 0))
+
+    with pytest.raises(ConfigurationError, match="other has an AliasPath"):
+        text_model(Model, "app.py:1")
+    assert decoder(Model)(b'{"c": ["x"], "b": "y"}').other == "x"
+
+
+@pytest.mark.parametrize("annotation", [Item, ItemPydantic, Constrained])
+def test_a_member_of_a_body_is_read_as_strictly(annotation: Any) -> None:
+    convert = json_converter(annotation, Constraints(), "app.py:1")
+    with pytest.raises(Faulty):
+        convert({"name": 1, "count": "1"})
+    endless: dict[str, Any] = {"name": "a", "count": 1}
+    for _ in range(900):
+        endless = {"name": "a", "count": 1, "kids": [endless]}
+    try:
+        convert(endless)
+    except ValueError as error:
+        refusal = str(error)
+    else:
+        refusal = "nested too deeply"
+    assert "nested too deeply" in refusal
+
+
+def test_constraints_of_members_of_typed_dicts_and_unions_are_checked() -> None:
+    class Sized(typing_extensions.TypedDict):
+        size: Annotated[int, annotated_types.Ge(1)]
+        note: NotRequired[Annotated[str, annotated_types.MinLen(1)]]
+
+    assert faults(Sized, b'{"size": 0}') == [("/size", "has to be at least 1")]
+    assert faults(list[Sized | int], b'[3, {"size": 1, "note": ""}]') == [
+        ("/1/note", "has to have at least 1 character"),
+    ]
+    assert faults(dict[Annotated[str, annotated_types.MaxLen(1)], int], b'{"ab": 1}') == [
+        ("/ab", "has to have at most 1 character"),
+    ]

@@ -54,6 +54,10 @@ class UserDict(TypedDict):
     name: str
 
 
+class Numbered(TypedDict):
+    number: int
+
+
 class UserTuple(NamedTuple):
     name: str
 
@@ -183,6 +187,13 @@ def test_the_annotation_of_the_content_is_found(annotation: Any, content: Any) -
         (list[UserDict], [{"name": "a", "password": "b"}], [{"name": "a"}]),
         (UserDict | None, {"name": "a", "password": "b"}, {"name": "a"}),
         (UserTuple, UserTuple("a"), ["a"]),
+        (UserDict | Numbered, {"number": 1, "password": "b"}, {"number": 1}),
+        (UserDict | Numbered, {"password": "b"}, {}),
+        (list[User] | dict[str, User], {"x": Admin("a")}, {"x": {"name": "a"}}),
+        (tuple[User, str], None, None),
+        (list[User], None, None),
+        (dict[str, User], None, None),
+        (User | int, True, True),
         (UserAttrs, AdminAttrs("a"), {"name": "a"}),
         (Admin | User, Admin("a"), {"name": "a", "password": "secret"}),
         (int, 3, 3),
