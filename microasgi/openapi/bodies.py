@@ -6,15 +6,13 @@ The law of this file: one media type, the one that clients should send. Multipar
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from microasgi.openapi.components import JSONSchema, Schemas
 from microasgi.openapi.inventory import Subject
 from microasgi.openapi.parameters import examples_of, is_repeated, is_shown, schema_for
-
-if TYPE_CHECKING:
-    from microasgi.typed.operation import Operation
-    from microasgi.typed.parameters import Parameter
+from microasgi.typed.operation import Operation
+from microasgi.typed.parameters import Parameter
 
 __all__ = ["describe_body"]
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final, cast
 
 from microasgi.exceptions import ConfigurationError
 from microasgi.openapi.components import Schemas
@@ -18,9 +18,7 @@ from microasgi.openapi.security import Guards
 from microasgi.registry import Registry
 from microasgi.routes import Route
 from microasgi.serialization import decode_json, encode_json
-
-if TYPE_CHECKING:
-    from microasgi.typed.security import SecurityScheme
+from microasgi.typed.security import SecurityScheme
 
 __all__ = ["Document", "Webhooks"]
 

@@ -10,16 +10,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple, cast
 
 from microasgi.endpoints import HTTPEndpoint
 from microasgi.hosts import Host
 from microasgi.openapi.locations import Location, locate
 from microasgi.registry import Registry
 from microasgi.routes import Mount, Route
-
-if TYPE_CHECKING:
-    from microasgi.typed.operation import Operation
+from microasgi.typed.operation import Operation
 
 __all__ = ["Entry", "Subject", "entries_of", "subjects_of"]
 
@@ -62,7 +60,7 @@ class Subject:
     @property
     def binding(self) -> Operation | None:
         """What the handler asks for, None of one that takes the request."""
-        return cast("Operation | None", self.route.binding)
+        return cast(Operation | None, self.route.binding)
 
     @property
     def where(self) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Annotated, Any, Final, Union, cast, get_args, get_origin
+from typing import Annotated, Any, Final, Union, cast, get_args, get_origin
 
 from microasgi.exceptions import ConfigurationError
 from microasgi.openapi.components import JSONSchema, Schemas
@@ -17,9 +17,7 @@ from microasgi.openapi.inventory import Subject
 from microasgi.openapi.optins import opted_parameters
 from microasgi.serialization import decode_json, encode_json
 from microasgi.typed.constraints import checker
-
-if TYPE_CHECKING:
-    from microasgi.typed.parameters import Parameter
+from microasgi.typed.parameters import Parameter
 
 __all__ = [
     "as_json",

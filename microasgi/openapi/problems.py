@@ -7,16 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from types import NoneType
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final, cast
 
 from microasgi.exceptions import ConfigurationError, HTTPException
 from microasgi.openapi.components import JSONSchema, Schemas
 from microasgi.openapi.inventory import Subject
 from microasgi.openapi.optins import opted_problems
 from microasgi.openapi.parameters import bare, members
-
-if TYPE_CHECKING:
-    from microasgi.typed.parameters import Parameter
+from microasgi.typed.parameters import Parameter
 
 __all__ = ["describe_problems"]
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final, cast
 from weakref import WeakKeyDictionary
 
 from microasgi.concurrency import run_in_threadpool
@@ -24,11 +24,9 @@ from microasgi.responses import Response
 from microasgi.routes import Route, whereabouts
 from microasgi.routing import Router
 from microasgi.serialization import decode_json, encode_json
+from microasgi.typed.security import SecurityScheme
 from microasgi.types import Scope
 from microasgi.urls import quote_path
-
-if TYPE_CHECKING:
-    from microasgi.typed.security import SecurityScheme
 
 __all__ = ["OpenAPI"]
 

@@ -6,12 +6,10 @@ The law of this file: a scheme has one name, and two schemes have two.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from microasgi.serialization import decode_json, encode_json
-
-if TYPE_CHECKING:
-    from microasgi.typed.security import SecurityScheme
+from microasgi.typed.security import SecurityScheme
 
 __all__ = ["Guards"]
 
