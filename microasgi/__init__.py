@@ -1,10 +1,10 @@
 """microasgi: one application object over raw ASGI, for small web apps, APIs, and beside Django."""
 
-from typing import Any
-
 from microasgi.application import MicroASGI
 from microasgi.background import BackgroundTask, BackgroundTasks
-from microasgi.binding import join_binder
+from microasgi.binding import Binding as _Binding
+from microasgi.binding import Namespace as _Namespace
+from microasgi.binding import join_binder as _join_binder
 from microasgi.concurrency import run_in_threadpool
 from microasgi.connection import Address, HTTPConnection, QueryParams, State
 from microasgi.convertors import Convertor, register_url_convertor
@@ -82,11 +82,11 @@ __all__ = [
 __version__ = "0.1.0"
 
 
-def _bind_typed(route: Route, namespace: Any) -> Any:
+def _bind_typed(route: Route, namespace: _Namespace) -> _Binding | None:
     """Load the room for typed handlers when the first one is registered: who has none does not pay for it."""
     from microasgi.typed import bind_route
 
     return bind_route(route, namespace)
 
 
-join_binder(_bind_typed)
+_join_binder(_bind_typed)

@@ -81,6 +81,8 @@ class MicroASGI(Router):
 
     def middleware(self, function: F) -> F:
         """Add the decorated `async def middleware(request, call_next)` around all that were added before it."""
+        if isinstance(function, str):
+            raise ConfigurationError(f"{whereabouts()}: write `@app.middleware`, without a call: it is for http")
         self.add_middleware(function)
         return function
 

@@ -16,7 +16,7 @@ from microasgi.connection import HTTPConnection
 from microasgi.endpoints import Adapted, adapt, is_class_endpoint
 from microasgi.responses import Response
 
-__all__ = ["Binder", "Binding", "bind", "join_binder", "wants_binding"]
+__all__ = ["Binder", "Binding", "Namespace", "bind", "join_binder", "wants_binding"]
 
 
 class Binding(Protocol):
@@ -36,7 +36,8 @@ class Binding(Protocol):
         ...
 
 
-Binder: TypeAlias = Callable[[Any, Mapping[str, Any]], Binding | None]
+Namespace: TypeAlias = Mapping[str, Any]
+Binder: TypeAlias = Callable[[Any, Namespace], Binding | None]
 """Takes a route and the names that its handler's annotations may use besides those of its module."""
 
 _binders: Final[list[Binder]] = []
@@ -56,7 +57,7 @@ def join_binder(binder: Binder) -> None:
     _binders[:] = [binder]
 
 
-def bind(route: Any, namespace: Mapping[str, Any]) -> tuple[Adapted, Binding | None]:
+def bind(route: Any, namespace: Namespace) -> tuple[Adapted, Binding | None]:
     """Return what the routing table calls for a route's handler, and its binding if it has one."""
     handler, names = route.endpoint, route.template.parameters
     if _binders and wants_binding(handler, names, route.options):

@@ -86,11 +86,24 @@ class SocketOptions(SocketLimits, total=False):
 _KNOWN: Final = frozenset(OperationOptions.__annotations__)
 
 
+# What others call it, with what it is here.
+_ELSEWHERE: Final = {
+    "status_code": "write status=...",
+    "response_model": "annotate what the handler returns, as in `-> Item`",
+    "response_class": "annotate what the handler returns, as in `-> HTMLResponse`, and return one",
+    "response_description": "write responses={200: ...}",
+    "openapi_extra": "write responses=..., or OpenAPI(edit=...)",
+    "methods": "use the decorator for the method, or app.route(path, methods=[...])",
+}
+
+
 def check_options(options: Mapping[str, Any], where: str) -> None:
     """Refuse what is no option of an operation with a TypeError, as an unexpected argument is."""
     unknown = sorted(options.keys() - _KNOWN)
     if unknown:
-        raise TypeError(f"{where}: a route has no {unknown[0]!r}; it has: {', '.join(sorted(_KNOWN))}")
+        name = unknown[0]
+        hint = _ELSEWHERE.get(name) or f"it has: {', '.join(sorted(_KNOWN))}"
+        raise TypeError(f"{where}: a route has no {name!r}; {hint}")
 
 
 def merge_options(outer: Mapping[str, Any], inner: Mapping[str, Any]) -> dict[str, Any]:

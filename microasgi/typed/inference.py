@@ -73,7 +73,7 @@ def how_to_write(given: Given) -> str:
         )
     kind = name_of(hint.annotation)
     return (
-        f"a {kind} says of itself where it comes from for scalars (query), models (body) and files only. Write "
+        f"{kind} is no scalar (that would come from the query), no model (body) and no file. Write "
         f"`{name}: Annotated[{kind}, Body()]` for the JSON body, or `Annotated[{kind}, Depends(call)]` for what a "
         "callable returns"
     )

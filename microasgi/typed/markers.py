@@ -52,9 +52,10 @@ class Marker:
         include_in_schema: bool = True,
     ) -> None:
         if alias is not None and not isinstance(alias, str):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ConfigurationError(
-                f"{type(self).__name__}({alias!r}): a default stands after `=`, as in `= {alias!r}`"
-            )
+            name = type(self).__name__
+            if alias is ...:
+                raise ConfigurationError(f"{name}(...): leave the dots out: what has no default after `=` is required")
+            raise ConfigurationError(f"{name}({alias!r}): a default stands after `=`, as in `= {alias!r}`")
         self.alias = alias
         self.constraints = Constraints(ge, gt, le, lt, multiple_of, min_length, max_length, pattern)
         self.title = title

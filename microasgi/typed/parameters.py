@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from copy import deepcopy
 from typing import Any, Final, TypeAlias, cast
+from uuid import UUID
 
 from microasgi.exceptions import ConfigurationError
 from microasgi.headers import find_header
@@ -18,14 +19,14 @@ from microasgi.typed.markers import Header, Marker
 from microasgi.typed.signature import EMPTY, Given
 from microasgi.typed.texts import TextType
 
-__all__ = ["Parameter", "Read", "Texts", "absent", "form_texts", "reader", "texts_of"]
+__all__ = ["CONVERTED", "Parameter", "Read", "Texts", "absent", "form_texts", "reader", "texts_of"]
 
 Read: TypeAlias = Callable[[Any], Any]
 """From the connection (or the form) to a value; raises a ValueError, Faulty among them."""
 Texts: TypeAlias = Callable[[Any], "list[str]"]
 
 # What the convertors of the routing table make of the path's text.
-_CONVERTED: Final = {"int": "int", "float": "float", "uuid": "UUID"}
+CONVERTED: Final[dict[str, type]] = {"int": int, "float": float, "uuid": UUID}
 
 
 class Parameter:
@@ -192,10 +193,11 @@ def _check_of_converted(parameter: Parameter, kind: str) -> Callable[[Any], None
     wanted: Any = parameter.annotation
     while hasattr(wanted, "__supertype__"):  # a NewType
         wanted = wanted.__supertype__
-    if kind in _CONVERTED and getattr(wanted, "__name__", "") != _CONVERTED[kind] and wanted not in {Any, EMPTY}:
+    made = CONVERTED.get(kind)
+    if made is not None and wanted not in {made, Any, EMPTY}:
         raise ConfigurationError(
-            f"the path's {{{parameter.alias}:{kind}}} gives a {_CONVERTED[kind]}, and {parameter.name} wants "
-            f"{getattr(wanted, '__name__', wanted)}: write `{parameter.name}: {_CONVERTED[kind]}`, or "
+            f"the path's {{{parameter.alias}:{kind}}} gives {made.__name__}, and {parameter.name} wants "
+            f"{getattr(wanted, '__name__', wanted)}: write `{parameter.name}: {made.__name__}`, or "
             f"{{{parameter.alias}}} in the path"
         )
     return checker(cast("type[Any]", wanted), parameter.constraints, "the path") if parameter.constraints else None

@@ -6,10 +6,12 @@ The law of this file: a parameter that nobody can fill is refused here, with its
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar, cast, get_origin
 
 from microasgi.background import BackgroundTasks
 from microasgi.connection import HTTPConnection, State
+from microasgi.convertors import BuiltIn
 from microasgi.exceptions import ConfigurationError
 from microasgi.paths import Parameter as PathParameter
 from microasgi.responses import Response
@@ -21,9 +23,9 @@ from microasgi.typed.inference import holds_bytes, how_to_write, infer, name_of
 from microasgi.typed.injected import MakeStep, find_state, read_state
 from microasgi.typed.markers import Body, Depends, File, Form, FromState, Marker, Path, Security
 from microasgi.typed.models import is_model, text_model
-from microasgi.typed.parameters import Parameter, reader
+from microasgi.typed.parameters import CONVERTED, Parameter, reader
 from microasgi.typed.security import SecurityScheme, SecurityScopes
-from microasgi.typed.signature import EMPTY, Given, Signature, read_signature
+from microasgi.typed.signature import EMPTY, Given, Hint, Signature, read_signature
 from microasgi.typed.texts import text_type
 
 __all__ = ["Planner", "Situation"]
@@ -125,7 +127,7 @@ class Planner:
         if injected is not None:
             return injected
         if given.name in self._situation.path:
-            return self._marked(given, Path(), where)
+            return self._marked(self._as_converted(given), Path(), where)
         if may_be_connection and (hint.annotation is EMPTY or hint.annotation is Any):
             return self._at(given, 0)
         if hint.annotation is EMPTY and given.default is not EMPTY:
@@ -166,7 +168,7 @@ class Planner:
         if not isinstance(marker, Path) and is_model(given.hint.annotation):
             return self._from_model(given, marker, where)
         text = text_type(given.hint.annotation, given.hint.constraints, where)
-        if text is None:
+        if text is None and not self._is_converted(given, marker):
             raise ConfigurationError(
                 f"{where}: {given.name} is a {name_of(given.hint.annotation)}, which no text of a {marker.place} can "
                 f"become. {how_to_write(given)}"
@@ -180,6 +182,18 @@ class Planner:
             slot = 0
             self._know(parameter)
         return Argument(given.name, slot, reader(parameter), blame_for(marker.place, parameter.alias))
+
+    def _as_converted(self, given: Given) -> Given:
+        """Give a path's parameter without annotation the type of what its convertor makes."""
+        if given.hint.annotation is not EMPTY:
+            return given
+        kind = self._situation.path[given.name].kind
+        return replace(given, hint=Hint(CONVERTED.get(kind, str if kind in {"str", "path"} else Any)))
+
+    def _is_converted(self, given: Given, marker: Marker) -> bool:
+        """Tell whether a convertor of the user's own makes this parameter, of whatever type."""
+        known = self._situation.path.get(marker.alias or given.name) if isinstance(marker, Path) else None
+        return known is not None and not isinstance(known.convertor, BuiltIn)
 
     def _from_path(self, given: Given, parameter: Parameter, where: str) -> Argument:
         if given.default is not EMPTY:

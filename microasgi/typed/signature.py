@@ -127,9 +127,12 @@ def _given(parameter: inspect.Parameter, scope: _Scope) -> Given:
     default = parameter.default
     if isinstance(default, (Marker, Depends)):
         kind = inspect.formatannotation(hint.annotation) if hint.annotation is not EMPTY else "T"
+        marker = type(default).__name__
         raise ConfigurationError(
-            f"{scope.where}: {parameter.name} has {default!r} as its default. Write it into the annotation: "
-            f"`{parameter.name}: Annotated[{kind}, {default!r}]`, with a default after `=` if there is one."
+            f"{scope.where}: {parameter.name} has a {marker}() as its default. Write it into the annotation, as in "
+            f"`{parameter.name}: Annotated[{kind}, {marker}(...)] = default`, without `= default` if it is required. "
+            f"The first argument of {marker}() is "
+            + ("what is called" if isinstance(default, Depends) else "the name on the wire, not the default")
         )
     return Given(parameter.name, hint, default, parameter.kind is parameter.KEYWORD_ONLY)
 

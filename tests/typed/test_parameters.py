@@ -14,7 +14,16 @@ import msgspec
 import pydantic
 import pytest
 
-from microasgi import BackgroundTasks, HTTPConnection, MicroASGI, Request, Response, Router
+from microasgi import (
+    BackgroundTasks,
+    Convertor,
+    HTTPConnection,
+    MicroASGI,
+    Request,
+    Response,
+    Router,
+    register_url_convertor,
+)
 from microasgi.testing import TestClient
 from microasgi.typed import Cookie, Form, Header, Path, Query, State
 
@@ -65,6 +74,38 @@ def test_a_value_that_the_routing_table_has_converted_is_taken_as_it_is() -> Non
     key = "12345678-1234-5678-1234-567812345678"
     path = "/{number:int}/{key:uuid}/{part:float}/{user:int}/{rest:path}"
     assert answer(path, show, f"/3/{key}/1.5/7/a/b") == [3, key, 1.5, "a/b", 7]
+
+
+def test_a_name_in_the_template_needs_no_annotation() -> None:
+    async def show(request, word, number):  # type: ignore[no-untyped-def]
+        return [request.method, word, number]
+
+    assert answer("/{word}/{number:int}", show, "/a/3") == ["GET", "a", 3]
+    assert answer("/{word}", lambda word: [word], "/a") == ["a"]
+
+
+def test_what_a_convertor_of_ones_own_makes_is_taken_as_it_is() -> None:
+    class Point:
+        def __init__(self, text: str) -> None:
+            self.x, self.y = text.split(",")
+
+    class PointConvertor(Convertor[Point]):
+        regex = "[0-9]+,[0-9]+"
+
+        def convert(self, value: str) -> Point:
+            return Point(value)
+
+        def to_string(self, value: Point) -> str:
+            return f"{value.x},{value.y}"
+
+    register_url_convertor("typed_point", PointConvertor())
+    app = MicroASGI()
+
+    @app.get("/{point:typed_point}")
+    async def show(point: Point, n: int = 1) -> list[Any]:
+        return [point.x, point.y, n]
+
+    assert TestClient(app).get("/3,4").json() == ["3", "4", 1]
 
 
 def test_a_constraint_holds_for_a_converted_value_too() -> None:

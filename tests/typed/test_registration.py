@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import pytest
 
-from microasgi import ConfigurationError, MicroASGI, Request, Router, WebSocket
+from microasgi import ConfigurationError, HTTPEndpoint, HTTPException, MicroASGI, Request, Router, WebSocket
 from microasgi.testing import TestClient
 from microasgi.typed import Body, Cookie, Depends, File, Form, Header, Path, Query
 
@@ -53,12 +53,16 @@ def test_a_class_that_says_nothing_of_where_it_comes_from() -> None:
 def test_a_default_that_is_a_marker() -> None:
     async def show(q: str = Query("old")): ...  # type: ignore[no-untyped-def,assignment]
 
-    assert "`q: Annotated[str, Query('old')]`" in refusal("/", show)
+    text = refusal("/", show)
+    assert "`q: Annotated[str, Query(...)] = default`" in text
+    assert "the name on the wire, not the default" in text
 
 
 def test_a_default_as_the_first_argument_of_a_marker() -> None:
     with pytest.raises(ConfigurationError, match=r"Query\(3\): a default stands after `=`, as in `= 3`"):
         Query(3)  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="what has no default after `=` is required"):
+        Query(...)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 def test_a_name_that_is_not_defined() -> None:
@@ -102,7 +106,7 @@ def test_a_path_parameter_with_a_default() -> None:
 def test_a_path_parameter_of_another_type_than_its_convertor() -> None:
     async def show(item: str): ...  # type: ignore[no-untyped-def]
 
-    assert "{item:int} gives a int" in refusal("/{item:int}", show)
+    assert "{item:int} gives int" in refusal("/{item:int}", show)
 
 
 @pytest.mark.parametrize("marker", [Body(), Form(), File()])
@@ -156,6 +160,30 @@ def test_an_unknown_option_of_a_route() -> None:
     app = MicroASGI()
     with pytest.raises(TypeError, match=r"a route has no 'statuss'; it has: dependencies, .*status"):
         app.get("/", statuss=201)(lambda request: None)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+def test_an_option_of_another_framework_is_translated() -> None:
+    app = MicroASGI()
+    with pytest.raises(TypeError, match=r"no 'status_code'; write status="):
+        app.get("/", status_code=201)(lambda request: None)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+def test_middleware_is_added_without_a_call() -> None:
+    app = MicroASGI()
+    with pytest.raises(ConfigurationError, match="write `@app.middleware`, without a call"):
+        app.middleware("http")  # type: ignore[type-var]  # pyright: ignore[reportArgumentType]
+
+
+def test_a_method_of_a_class_endpoint_takes_the_request_alone() -> None:
+    with pytest.raises(ConfigurationError, match="takes self and the request"):
+
+        class Items(HTTPEndpoint):
+            async def get(self, request: Request, item: int) -> None: ...
+
+
+def test_a_detail_that_is_no_text() -> None:
+    with pytest.raises(TypeError, match="the detail of an HTTPException is text, not {'code': 7}"):
+        HTTPException(404, {"code": 7})  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 def test_depends_on_what_is_not_callable() -> None:
