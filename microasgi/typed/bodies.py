@@ -8,12 +8,12 @@ from typing import Any, Final, TypeAlias, cast
 from microasgi.exceptions import HTTPException
 from microasgi.headers import find_header
 from microasgi.requests import Request
-from microasgi.serialization import decode_json
 from microasgi.typed.faults import Fault, Faulty
 from microasgi.typed.files import ReadForm, wants_bytes
 from microasgi.typed.markers import Body
 from microasgi.typed.models import json_converter, json_decoder
 from microasgi.typed.parameters import Parameter, Read, absent
+from microasgi.typed.strictjson import decode_strictly
 
 __all__ = ["FAULTY", "BodyStep", "FormStep", "Slots"]
 
@@ -51,7 +51,7 @@ class BodyStep:
         self.parameters: list[Parameter] = []
         self.embeds = False
         """Whether the parameters are members of an object; known when it is settled."""
-        self._decode: Callable[[bytes], Any] = decode_json
+        self._decode: Callable[[bytes], Any] = decode_strictly
         self._labelled = True
 
     def settle(self) -> list[Read | None]:

@@ -259,3 +259,17 @@ def test_a_form_of_another_type_is_415_and_a_truncated_one_400() -> None:
     assert client.post("/one", json={}).status_code == 415
     headers = {"content-type": "multipart/form-data; boundary=x"}
     assert client.post("/one", content=b"--x\r\n", headers=headers).status_code == 400
+
+
+def test_half_of_a_surrogate_pair_is_400_in_members_of_an_object_too() -> None:
+    app = MicroASGI()
+
+    @app.put("/")
+    async def put(name: Annotated[str, Body(embed=True)], item: Annotated[Any, Body()] = None) -> Any:
+        return [name]
+
+    client = TestClient(app)
+    for data in ('{"name": "\\ud800"}', '{"name": "a", "item": [{"\\ud800": 1}]}'):
+        answered = client.put("/", content=data, headers=JSON)
+        assert (answered.status_code, "surrogate" in answered.text) == (400, True)
+    assert client.put("/", content='{"name": "\\ud83d\\ude00"}', headers=JSON).json() == ["😀"]
