@@ -12,7 +12,7 @@ import types
 from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Annotated, Any, Final, Literal, NewType, TypeAlias, Union, get_args, get_origin
+from typing import Any, Final, Literal, TypeAlias, Union, get_args, get_origin
 from uuid import UUID
 
 from microasgi.exceptions import ConfigurationError
@@ -21,6 +21,7 @@ from microasgi.typed.constraints import Constraints, checker, constraints_from
 from microasgi.typed.faults import Faulty
 from microasgi.typed.moments import read_date, read_datetime, read_time, read_timedelta
 from microasgi.typed.scalars import read_bool, read_bytes, read_decimal, read_float, read_int, read_uuid
+from microasgi.typed.shapes import unwrapped
 
 __all__ = ["TextType", "text_type"]
 
@@ -111,7 +112,7 @@ def text_type(annotation: Any, constraints: Constraints, where: str) -> TextType
 
 
 def _text_type(annotation: Any, constraints: Constraints, where: str) -> TextType:
-    bare, metadata = _unwrapped(annotation)
+    bare, metadata = unwrapped(annotation)
     constraints = constraints.merge(constraints_from(metadata, where), where)
     members = _some(bare)
     if len(members) == 1 and members[0] is not bare:
@@ -125,21 +126,6 @@ def _text_type(annotation: Any, constraints: Constraints, where: str) -> TextTyp
     return TextType(read, container, check_all=checker("length", constraints, where))
 
 
-def _unwrapped(annotation: Any) -> tuple[Any, list[Any]]:
-    """Return the type inside of Annotated, NewType and `type` aliases, and all metadata found on the way."""
-    metadata: list[Any] = []
-    while True:
-        if get_origin(annotation) is Annotated:
-            annotation, *more = get_args(annotation)
-            metadata = more + metadata
-        elif isinstance(annotation, NewType):
-            annotation = annotation.__supertype__
-        elif type(annotation).__name__ == "TypeAliasType":
-            annotation = annotation.__value__
-        else:
-            return annotation, metadata
-
-
 def _some(bare: Any) -> list[Any]:
     """Return the members of a union without None; of any other type itself."""
     members = get_args(bare) if get_origin(bare) in _UNIONS else [bare]
@@ -147,7 +133,7 @@ def _some(bare: Any) -> list[Any]:
 
 
 def _takes_none(annotation: Any) -> bool:
-    bare, _ = _unwrapped(annotation)
+    bare, _ = unwrapped(annotation)
     if get_origin(bare) is Literal:
         return None in get_args(bare)
     return get_origin(bare) in _UNIONS and (
@@ -156,7 +142,7 @@ def _takes_none(annotation: Any) -> bool:
 
 
 def _is_scalar(annotation: Any) -> bool:
-    bare, _ = _unwrapped(annotation)
+    bare, _ = unwrapped(annotation)
     if get_origin(bare) in _UNIONS:
         return all(_is_scalar(member) for member in _some(bare))
     if get_origin(bare) is Literal:
@@ -165,7 +151,7 @@ def _is_scalar(annotation: Any) -> bool:
 
 
 def _is_container(annotation: Any) -> bool:
-    bare, _ = _unwrapped(annotation)
+    bare, _ = unwrapped(annotation)
     if get_origin(bare) in _UNIONS:
         return len(_some(bare)) == 1 and _is_container(_some(bare)[0])
     origin, items = get_origin(bare), get_args(bare)
@@ -176,7 +162,7 @@ def _is_container(annotation: Any) -> bool:
 
 def _reader(annotation: Any, constraints: Constraints, where: str) -> Reader:
     """Return the reader of one text as a scalar that passes the constraints."""
-    bare, metadata = _unwrapped(annotation)
+    bare, metadata = unwrapped(annotation)
     constraints = constraints.merge(constraints_from(metadata, where), where)
     if get_origin(bare) in _UNIONS:
         return _first_of([_reader(member, constraints, where) for member in _some(bare)])

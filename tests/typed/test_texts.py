@@ -9,7 +9,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal, localcontext
-from typing import Annotated, Any, Literal, NewType, Optional, Union
+from typing import Annotated, Any, Literal, NewType, Optional, TypeVar, Union
 from uuid import UUID
 
 import annotated_types as at
@@ -65,6 +65,9 @@ class Things(enum.Enum):
 
 UserId = NewType("UserId", int)
 Page = typing_extensions.TypeAliasType("Page", Annotated[int, Query(ge=1)])
+T = TypeVar("T")
+Maybe = typing_extensions.TypeAliasType("Maybe", Optional[T], type_params=(T,))  # noqa: UP045  (| needs a type)
+Many = typing_extensions.TypeAliasType("Many", list[T], type_params=(T,))
 
 
 @dataclass
@@ -145,6 +148,8 @@ def reason(annotation: Any, text: str, constraints: Constraints | None = None) -
         (Literal[b"a"], "a", b"a"),
         (UserId, "5", 5),
         (Page, "5", 5),
+        (Maybe[int], "5", 5),
+        (Many[Maybe[int]], "5", 5),
         (int | str, "5", 5),
         (int | str, "five", "five"),
         (Union[date, int, None], "2026-01-31", date(2026, 1, 31)),  # noqa: UP007
