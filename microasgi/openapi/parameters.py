@@ -18,6 +18,7 @@ from microasgi.openapi.optins import opted_parameters
 from microasgi.serialization import decode_json, encode_json
 from microasgi.typed.constraints import checker
 from microasgi.typed.parameters import Parameter
+from microasgi.typed.signature import EMPTY
 
 __all__ = [
     "as_json",
@@ -119,8 +120,7 @@ def _as_number(value: Any, place: str) -> Any:
 def _is_shown_default(parameter: Parameter) -> bool:
     """Tell whether a default is one that a client could send: it may be outside of the constraints, as nothing is."""
     default: Any = parameter.default
-    # A field of a model has its default there, and a mark of its absence here.
-    if parameter.required or type(default).__module__ == "microasgi.typed.groups":
+    if parameter.required or default is EMPTY:  # of a field of a model, a function may make it
         return False
     kind = cast(Any, type(default))
     if isinstance(default, Collection) and not isinstance(default, str):

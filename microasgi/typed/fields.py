@@ -89,7 +89,12 @@ def _namedtuple_rows(cls: Any) -> Iterator[Row]:
 
 def _pydantic_rows(cls: Any) -> Iterator[Row]:
     for name, field in cls.__pydantic_fields__.items():
-        yield Row(name, _pydantic_alias(name, field), field.is_required(), name, NO_DEFAULT)
+        yield Row(name, _pydantic_alias(name, field), field.is_required(), name, _pydantic_default(field))
+
+
+def _pydantic_default(field: Any) -> Any:
+    is_given = not field.is_required() and field.default_factory is None
+    return field.default if is_given else NO_DEFAULT
 
 
 def _pydantic_alias(name: str, field: Any) -> str:

@@ -9,6 +9,7 @@ from typing import Any, Final, get_args, get_origin
 from microasgi.exceptions import ConfigurationError
 from microasgi.forms import UploadFile
 from microasgi.typed.faults import Fault, Faulty
+from microasgi.typed.fields import NO_DEFAULT
 from microasgi.typed.files import file_reader, is_file_type
 from microasgi.typed.markers import Marker
 from microasgi.typed.models import ModelField, TextModel
@@ -48,11 +49,13 @@ class Group:
         if marker.alias is None:
             marker.alias = field.alias
         given = Given(field.name, Hint(hint.annotation, marker, hint.constraints), EMPTY, by_keyword=True)
+        default = EMPTY if field.default is NO_DEFAULT else field.default
         if is_file_type(hint.annotation):
             parameter = Parameter(given, marker, None, required=field.required, place="file")
             return parameter, _or_absent(file_reader(parameter, self._where), field.alias)
         if raw:
             parameter = Parameter(given, marker, None, required=field.required, place=self._place)
+            parameter.default = default
             return parameter, self._raw_reader(parameter, many=_is_many(hint.annotation))
         text = text_type(hint.annotation, hint.constraints, self._where)
         if text is None:
@@ -63,7 +66,7 @@ class Group:
         parameter = Parameter(given, marker, text, required=False, place=self._place)
         parameter.default = _ABSENT
         read = reader(parameter)
-        parameter.default = EMPTY  # what the model has
+        parameter.default = default  # for the document: the model applies it
         parameter.required = field.required
         return parameter, read
 

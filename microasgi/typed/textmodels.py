@@ -17,12 +17,16 @@ __all__ = ["ModelField", "TextModel", "text_model"]
 
 @dataclass(frozen=True, slots=True)
 class ModelField:
-    """One field: its attribute, its name on the wire, its annotation with all extras, whether it has no default."""
+    """One field: its attribute, its name on the wire, its annotation with all extras, whether it has to be given.
+
+    `default` is NO_DEFAULT too where a function makes it, which only the model calls.
+    """
 
     name: str
     alias: str
     annotation: Any
     required: bool
+    default: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,7 @@ def text_model(annotation: Any, where: str) -> TextModel:
     nameless = next((field.name for field in taken if not field.alias), None)
     if nameless is not None:
         raise ConfigurationError(f"{where}: {shape.annotation!r}.{nameless} has an AliasPath: a parameter has one name")
-    fields = tuple(ModelField(field.name, field.alias, field.annotation, field.required) for field in taken)
+    fields = tuple(ModelField(one.name, one.alias, one.annotation, one.required, one.default) for one in taken)
     if shape.model == "pydantic":
         return TextModel(fields, raw=True, build=_pydantic_builder(shape, fields, where))
     if shape.model == "typeddict":

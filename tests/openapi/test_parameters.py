@@ -9,6 +9,8 @@ from enum import Enum
 from typing import Annotated, Any, Literal, NewType
 from uuid import UUID
 
+import msgspec
+import pydantic
 import pytest
 
 from microasgi import ConfigurationError, MicroASGI, Request
@@ -207,6 +209,47 @@ def test_a_model_of_parameters_is_described_field_by_field(describe: Any) -> Non
     assert (size["name"], size["in"], size["schema"]["minimum"]) == ("size", "query", 1)
     assert "required" not in size
     assert tags["explode"] is True
+
+
+class Struct(msgspec.Struct, rename="camel"):
+    first_page: int = 3
+    tags: list[str] = []
+
+
+class Typed(pydantic.BaseModel):
+    size: Annotated[int, pydantic.Field(ge=1)] = 10
+    kinds: list[str] = pydantic.Field(default_factory=list)
+    since: date = pydantic.Field(date(2026, 1, 2), alias="from")
+    colour: Colour = Colour.RED
+    word: str | None = None
+
+
+@dataclass
+class Made:
+    at: date = field(default_factory=date.today)
+    limit: Annotated[int, Query(ge=1)] = 0
+    price: Decimal = Decimal("1.5")
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        (Page, {"size": 10, "tags": []}),
+        (Struct, {"firstPage": 3, "tags": []}),
+        (Typed, {"size": 10, "kinds": None, "from": "2026-01-02", "colour": "red", "word": None}),
+        (Made, {"at": None, "limit": None, "price": 1.5}),
+    ],
+)
+def test_a_model_of_parameters_shows_the_defaults_of_its_fields(describe: Any, model: Any, expected: Any) -> None:
+    app = MicroASGI()
+
+    async def f(page: Any) -> str: ...
+
+    f.__annotations__["page"] = Annotated[model, Query()]
+    app.get("/")(f)
+    shown = describe(app)["parameters"]
+    assert {one["name"]: one["schema"].get("default") for one in shown} == expected
+    assert not any(one.get("required") for one in shown)
 
 
 def test_parameters_of_dependencies_belong_to_the_operation(describe: Any) -> None:
