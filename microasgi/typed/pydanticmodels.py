@@ -16,6 +16,7 @@ __all__ = ["json_converter", "json_decoder", "json_encoder", "json_schemas", "pl
 # A body may have a million faults; nobody reads them, and their list would cost more than the body.
 _MOST_FAULTS: Final = 100
 _BOM: Final = b"\xef\xbb\xbf"
+_N, _I = b"NI"
 
 _DATES: Final = ("date_type", "date_parsing", "date_from_datetime_parsing")
 _DATETIMES: Final = ("datetime_type", "datetime_parsing", "datetime_from_date_parsing")
@@ -96,8 +97,8 @@ def json_decoder(annotation: Any, where: str, *, numbers: bool = True) -> Callab
             if data.startswith(_BOM):
                 return read(data[3:])
             raise _fault(error, plain_value) from None
-        # Its parser takes NaN and Infinity, which are no JSON (RFC 8259 section 6). One letter is found 8 times faster.
-        if numbers and (b"N" in data or b"I" in data) and (b"NaN" in data or b"Infinity" in data):
+        # Its parser takes NaN and Infinity, which are no JSON (RFC 8259 section 6). Single bytes are found at once.
+        if numbers and (_N in data or _I in data) and (b"NaN" in data or b"Infinity" in data):
             decode_json(data)
         return value
 
