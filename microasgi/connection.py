@@ -24,7 +24,17 @@ else:
 
     StateT = TypeVar("StateT")
 
-__all__ = ["Address", "HTTPConnection", "QueryParams", "State", "StateT", "is_own_host", "query_text", "sole_host"]
+__all__ = [
+    "Address",
+    "HTTPConnection",
+    "QueryParams",
+    "State",
+    "StateT",
+    "cookie_text",
+    "is_own_host",
+    "query_text",
+    "sole_host",
+]
 
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 
@@ -129,6 +139,12 @@ def _as_ascii(query: bytes) -> str:
     return "".join([chr(byte) if byte < 128 else f"%{byte:02X}" for byte in query])
 
 
+def cookie_text(scope: Scope) -> str:
+    """Return all `cookie` headers as one; HTTP/2 splits them (RFC 9113 section 8.2.3)."""
+    headers: list[bytes] = [value for name, value in scope["headers"] if name == b"cookie"]
+    return b"; ".join(headers).decode("latin-1")
+
+
 def sole_host(scope: Scope) -> str:
     """Return the Host header in lower case; nothing where there are several: none of them can be believed."""
     hosts = [value for name, value in scope["headers"] if name == b"host"]
@@ -192,7 +208,7 @@ class HTTPConnection(Mapping[str, Any], Generic[StateT]):
     def query_params(self) -> QueryParams:
         """The decoded query; HTTPException 400 if it has more than 1,000 keys or 64 KiB."""
         if self._query_params is None:
-            self._query_params = QueryParams(query_text(self.scope))
+            self._query_params = QueryParams.of_pairs(parse_query(query_text(self.scope)))
         return self._query_params
 
     @property
@@ -204,8 +220,8 @@ class HTTPConnection(Mapping[str, Any], Generic[StateT]):
     def cookies(self) -> dict[str, str]:
         """The cookies by name (RFC 6265 section 5.4), of all `cookie` headers; at most 180 are read."""
         if self._cookies is None:
-            headers = [value for name, value in self.scope["headers"] if name == b"cookie"]
-            self._cookies = parse_cookies(b"; ".join(headers).decode("latin-1")) if headers else {}
+            header = cookie_text(self.scope)
+            self._cookies = parse_cookies(header) if header else {}
         return self._cookies
 
     @property

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
 from datetime import datetime
 from typing import Literal
 
-__all__ = ["format_cookie", "parse_cookies"]
+__all__ = ["cookie_finder", "format_cookie", "parse_cookies"]
 
 _WHITESPACE = " \t"
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -44,6 +45,20 @@ def parse_cookies(header: str, max_pairs: int = 180) -> dict[str, str]:
             value = _unquoted(value)
         cookies[name] = value
     return cookies
+
+
+def cookie_finder(name: str, max_pairs: int = 180) -> Callable[[str], str | None]:
+    """Return the function that finds this cookie in a Cookie header: what `parse_cookies` makes of it, or None."""
+    search = re.compile(rf"(?:\A|;)[ \t]*{re.escape(name)}[ \t]*=[ \t]*([^;]*)").search
+
+    def find(header: str) -> str | None:
+        found = search(header)
+        if found is None or (len(header) > max_pairs and header.count(";", 0, found.end()) >= max_pairs):
+            return None
+        value = found[1].rstrip(_WHITESPACE)
+        return _unquoted(value) if value[:1] == '"' else value
+
+    return find
 
 
 def _unquoted(value: str) -> str:

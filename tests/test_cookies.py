@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microasgi.cookies import format_cookie, parse_cookies
+from microasgi.cookies import cookie_finder, format_cookie, parse_cookies
 
 cookie_names = st.text(st.sampled_from("abcXYZ019!#$%&'*+-.^_`|~"), min_size=1, max_size=8)
 cookie_values = st.text(st.characters(min_codepoint=0x20, max_codepoint=0xFF, exclude_characters="\x7f"), max_size=20)
@@ -195,3 +195,9 @@ def test_a_date_without_a_time_zone_is_refused() -> None:
 def test_a_date_beyond_the_calendar_is_refused(expires: datetime | int) -> None:
     with pytest.raises(ValueError, match="is no date from 1601 to 9999"):
         format_cookie("a", "b", expires=expires)
+
+
+@given(st.text(alphabet="ab=; \t\"\\0,é", max_size=40), st.sampled_from(["a", "b", "ab"]))
+def test_one_cookie_is_found_as_all_are_parsed(header: str, name: str) -> None:
+    assert cookie_finder(name)(header) == parse_cookies(header).get(name)
+    assert cookie_finder(name, 2)(header) == parse_cookies(header, 2).get(name)

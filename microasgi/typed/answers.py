@@ -32,8 +32,11 @@ def _whole(result: Result, status: int | None, headers: Mapping[str, str] | None
     encode, media_type = result.encode, result.media_type or "application/json"
     usual = 200 if status is None else status
     empty = 204 if status is None else status
+    kind = result.annotation if isinstance(result.annotation, type) else None
 
     def finish(value: Any) -> Response:
+        if encode is not None and value.__class__ is kind:  # as it nearly always is
+            return Response(encode(value), usual, headers, media_type)
         if isinstance(value, Response):
             return value
         if value is None:

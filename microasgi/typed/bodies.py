@@ -70,7 +70,7 @@ class BodyStep:
 
     async def run(self, slots: Slots, faults: list[Fault]) -> None:
         """Fill the slot."""
-        request = cast("Request[Any]", slots[0])
+        request: Request[Any] = slots[0]
         body = await request.body()
         try:
             slots[self.slot] = self._value(request, body)
@@ -82,18 +82,23 @@ class BodyStep:
             faults += [Fault("body", "", reason, pointer) for pointer, reason in parts]
 
     def _value(self, request: Request[Any], body: bytes) -> Any:
-        if not body and not (self.embeds or self.parameters[0].annotation is bytes):
-            return self._missing()
-        if not body and not any(parameter.required for parameter in self.parameters):
-            return dict[str, Any]()
-        if not body and self.embeds:
-            raise Faulty("is missing")
+        if not body:
+            return self._without_body()
         if self._labelled:
             require_json(request)
         value = self._decode(body)
         if self.embeds and value.__class__ is not dict:
             raise Faulty("has to be an object")
         return value
+
+    def _without_body(self) -> Any:
+        if not (self.embeds or self.parameters[0].annotation is bytes):
+            return self._missing()
+        if not any(parameter.required for parameter in self.parameters):
+            return dict[str, Any]()
+        if self.embeds:
+            raise Faulty("is missing")
+        return self._decode(b"")
 
 
 def _member(parameter: Parameter, where: str) -> Read:

@@ -56,21 +56,20 @@ def wants_bytes(annotation: Any) -> bool:
 
 
 def file_reader(parameter: Parameter, where: str) -> Read:
-    """Return the function that gets the parameter's files from a ReadForm. Lengths are in bytes."""
+    """Return the function that gets the parameter's files from a ReadForm.
+
+    The lengths of its constraints count the bytes of one file, and the files of a list.
+    """
     alias, missing = parameter.alias, absent(parameter)
     whole = wants_bytes(parameter.annotation)
     origin = _container(parameter.annotation)
-    check = checker(bytes, parameter.constraints, where) if parameter.constraints else None
+    several = origin is not list or _has_list(parameter.annotation)
+    check = checker("length", parameter.constraints, where) if parameter.constraints else None
 
     def take(form: ReadForm, value: Any) -> Any:
         if not isinstance(value, UploadFile):
             raise Faulty("has to be a file")
-        if whole:
-            content = form.content(value)
-            if check is not None:
-                check(content)
-            return content
-        return value
+        return form.content(value) if whole else value
 
     def files(form: ReadForm) -> list[Any]:
         # A browser sends a nameless, empty part for an input that nobody filled.
@@ -78,13 +77,33 @@ def file_reader(parameter: Parameter, where: str) -> Read:
 
     def read_one(form: ReadForm) -> Any:
         found = files(form)
-        return take(form, found[-1]) if found else missing()
+        if not found:
+            return missing()
+        file = take(form, found[-1])
+        if check is not None:
+            check(_Sized(file.size or 0) if isinstance(file, UploadFile) else file)
+        return file
 
     def read_all(form: ReadForm) -> Any:
         found = files(form)
-        return origin([take(form, value) for value in found]) if found else missing()
+        if not found:
+            return missing()
+        taken = origin([take(form, value) for value in found])
+        if check is not None:
+            check(taken)
+        return taken
 
-    return read_one if origin is list and not _has_list(parameter.annotation) else read_all
+    return read_all if several else read_one
+
+
+class _Sized:
+    """What has a length, and nothing else that counts."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+
+    def __len__(self) -> int:
+        return self._size
 
 
 def _is_nothing(value: Any) -> bool:

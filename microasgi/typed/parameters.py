@@ -11,6 +11,8 @@ from copy import deepcopy
 from typing import Any, Final, TypeAlias, cast
 from uuid import UUID
 
+from microasgi.connection import cookie_text
+from microasgi.cookies import cookie_finder
 from microasgi.exceptions import ConfigurationError
 from microasgi.headers import find_header
 from microasgi.typed.constraints import Constraints, checker
@@ -126,7 +128,8 @@ def _one_text(parameter: Parameter) -> Callable[[Any], str | None]:
     if parameter.place == "query":
         return lambda connection: connection.query_params.get(alias)
     if parameter.place == "cookie":
-        return lambda connection: connection.cookies.get(alias)
+        find = cookie_finder(alias)
+        return lambda connection: find(cookie_text(connection.scope))
     if parameter.place == "form":
         return _form_text(alias)
     name = alias.lower().encode("latin-1")

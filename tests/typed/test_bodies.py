@@ -273,3 +273,21 @@ def test_half_of_a_surrogate_pair_is_400_in_members_of_an_object_too() -> None:
         answered = client.put("/", content=data, headers=JSON)
         assert (answered.status_code, "surrogate" in answered.text) == (400, True)
     assert client.put("/", content='{"name": "\\ud83d\\ude00"}', headers=JSON).json() == ["😀"]
+
+
+def test_the_length_of_a_file_is_in_bytes_and_that_of_a_list_in_files() -> None:
+    app = MicroASGI()
+
+    @app.post("/one")
+    async def one(file: Annotated[UploadFile, File(max_length=3)]) -> Any:
+        return [file.filename]
+
+    @app.post("/many")
+    async def many(files: Annotated[list[UploadFile], File(max_length=1)]) -> Any:
+        return len(files)
+
+    client = TestClient(app)
+    assert client.post("/one", files={"file": ("a", b"123")}).status_code == 200
+    assert client.post("/one", files={"file": ("a", b"1234")}).json()["errors"][0]["name"] == "file"
+    two = [("files", ("a", b"1")), ("files", ("b", b"2"))]
+    assert client.post("/many", files=two).json()["errors"][0]["name"] == "files"
