@@ -88,7 +88,7 @@ def file_reader(parameter: Parameter, where: str) -> Read:
         found = files(form)
         if not found:
             return missing()
-        taken = origin([take(form, value) for value in found])
+        taken: Any = origin([take(form, value) for value in found])
         if check is not None:
             check(taken)
         return taken
