@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, cast
 
-from microasgi.cookies import parse_cookies
+from microasgi.cookies import cookie_text, parse_cookies
 from microasgi.exceptions import NoMatchFound
 from microasgi.headers import Headers
 from microasgi.multidict import ImmutableMultiDict
@@ -24,17 +24,7 @@ else:
 
     StateT = TypeVar("StateT")
 
-__all__ = [
-    "Address",
-    "HTTPConnection",
-    "QueryParams",
-    "State",
-    "StateT",
-    "cookie_text",
-    "is_own_host",
-    "query_text",
-    "sole_host",
-]
+__all__ = ["Address", "HTTPConnection", "QueryParams", "State", "StateT", "is_own_host", "query_text", "sole_host"]
 
 _DEFAULT_PORTS = {"http": "80", "https": "443"}
 
@@ -139,12 +129,6 @@ def _as_ascii(query: bytes) -> str:
     return "".join([chr(byte) if byte < 128 else f"%{byte:02X}" for byte in query])
 
 
-def cookie_text(scope: Scope) -> str:
-    """Return all `cookie` headers as one; HTTP/2 splits them (RFC 9113 section 8.2.3)."""
-    headers: list[bytes] = [value for name, value in scope["headers"] if name == b"cookie"]
-    return b"; ".join(headers).decode("latin-1")
-
-
 def sole_host(scope: Scope) -> str:
     """Return the Host header in lower case; nothing where there are several: none of them can be believed."""
     hosts = [value for name, value in scope["headers"] if name == b"host"]
@@ -220,7 +204,7 @@ class HTTPConnection(Mapping[str, Any], Generic[StateT]):
     def cookies(self) -> dict[str, str]:
         """The cookies by name (RFC 6265 section 5.4), of all `cookie` headers; at most 180 are read."""
         if self._cookies is None:
-            header = cookie_text(self.scope)
+            header = cookie_text(self.scope["headers"])
             self._cookies = parse_cookies(header) if header else {}
         return self._cookies
 

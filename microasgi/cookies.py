@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Literal
 
-__all__ = ["cookie_finder", "format_cookie", "parse_cookies"]
+__all__ = ["cookie_finder", "cookie_text", "format_cookie", "parse_cookies"]
 
 _WHITESPACE = " \t"
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -45,6 +45,11 @@ def parse_cookies(header: str, max_pairs: int = 180) -> dict[str, str]:
             value = _unquoted(value)
         cookies[name] = value
     return cookies
+
+
+def cookie_text(raw: Iterable[tuple[bytes, bytes]]) -> str:
+    """Return all `cookie` headers as one; HTTP/2 splits them (RFC 9113 section 8.2.3)."""
+    return b"; ".join([value for name, value in raw if name == b"cookie"]).decode("latin-1")
 
 
 def cookie_finder(name: str, max_pairs: int = 180) -> Callable[[str], str | None]:

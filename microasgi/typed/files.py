@@ -62,7 +62,7 @@ def file_reader(parameter: Parameter, where: str) -> Read:
     """
     alias, missing = parameter.alias, absent(parameter)
     whole = wants_bytes(parameter.annotation)
-    origin = _container(parameter.annotation)
+    origin: Any = _container(parameter.annotation)
     several = origin is not list or _has_list(parameter.annotation)
     check = checker("length", parameter.constraints, where) if parameter.constraints else None
 

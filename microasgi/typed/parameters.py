@@ -11,8 +11,7 @@ from copy import deepcopy
 from typing import Any, Final, TypeAlias, cast
 from uuid import UUID
 
-from microasgi.connection import cookie_text
-from microasgi.cookies import cookie_finder
+from microasgi.cookies import cookie_finder, cookie_text
 from microasgi.exceptions import ConfigurationError
 from microasgi.headers import find_header
 from microasgi.typed.constraints import Constraints, checker
@@ -129,7 +128,7 @@ def _one_text(parameter: Parameter) -> Callable[[Any], str | None]:
         return lambda connection: connection.query_params.get(alias)
     if parameter.place == "cookie":
         find = cookie_finder(alias)
-        return lambda connection: find(cookie_text(connection.scope))
+        return lambda connection: find(cookie_text(connection.scope["headers"]))
     if parameter.place == "form":
         return _form_text(alias)
     name = alias.lower().encode("latin-1")
