@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final, cast, get_args, get_origin
 
 from microasgi.forms import FormData, UploadFile
@@ -62,8 +63,8 @@ def file_reader(parameter: Parameter, where: str) -> Read:
     """
     alias, missing = parameter.alias, absent(parameter)
     whole = wants_bytes(parameter.annotation)
-    origin: Any = _container(parameter.annotation)
-    several = origin is not list or _has_list(parameter.annotation)
+    gather: Callable[[list[Any]], Any] = _container(parameter.annotation)
+    several = _has_list(parameter.annotation)
     check = checker("length", parameter.constraints, where) if parameter.constraints else None
 
     def take(form: ReadForm, value: Any) -> Any:
@@ -88,7 +89,7 @@ def file_reader(parameter: Parameter, where: str) -> Read:
         found = files(form)
         if not found:
             return missing()
-        taken: Any = origin([take(form, value) for value in found])
+        taken = gather([take(form, value) for value in found])
         if check is not None:
             check(taken)
         return taken
