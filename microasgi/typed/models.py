@@ -11,7 +11,6 @@ from functools import partial
 from typing import Any, Final
 
 from microasgi.exceptions import ConfigurationError
-from microasgi.serialization import decode_json
 from microasgi.typed import msgspecmodels, pydanticmodels
 from microasgi.typed.checks import Engine, foreign_check
 from microasgi.typed.constraints import Constraints
@@ -19,6 +18,7 @@ from microasgi.typed.faults import Faulty
 from microasgi.typed.modelschemas import json_schemas
 from microasgi.typed.places import choices_at
 from microasgi.typed.shapes import Shape, model_kind, pydantic_part, shape_of, unwrapped, walk
+from microasgi.typed.strictjson import decode_strictly
 from microasgi.typed.textmodels import ModelField, TextModel, text_model
 
 __all__ = [
@@ -113,8 +113,8 @@ def json_decoder(annotation: Any, constraints: Constraints, where: str) -> Calla
         return _after(pydanticmodels.json_decoder(annotation, where, numbers=_takes_any_number(shape)), check)
     check = foreign_check(shape, constraints, "msgspec", where)
     if shape.kind == "any" and check is None:
-        return decode_json
-    return _after(lambda data: plain(decode_json(data)), check)
+        return decode_strictly
+    return _after(lambda data: plain(decode_strictly(data)), check)
 
 
 def json_converter(annotation: Any, constraints: Constraints, where: str) -> Callable[[Any], Any]:

@@ -273,6 +273,8 @@ def test_half_of_a_surrogate_pair_is_400_in_members_of_an_object_too() -> None:
         answered = client.put("/", content=data, headers=JSON)
         assert (answered.status_code, "surrogate" in answered.text) == (400, True)
     assert client.put("/", content='{"name": "\\ud83d\\ude00"}', headers=JSON).json() == ["😀"]
+    plain = client_of(Annotated[dict[str, Any], Body()])
+    assert plain.post("/", content='{"name": "\\ud800"}', headers=JSON).status_code == 400
 
 
 def test_the_length_of_a_file_is_in_bytes_and_that_of_a_list_in_files() -> None:
