@@ -18,6 +18,7 @@ from typing import Any, Final, Literal, TypeAlias
 from urllib.parse import quote
 
 from microasgi.exceptions import ConfigurationError
+from microasgi.openapi.surroundings import surroundings_of
 from microasgi.requests import Request
 from microasgi.responses import HTMLResponse, Response
 from microasgi.routes import Route, whereabouts
@@ -145,6 +146,7 @@ class _Page:
             html = template.substitute(fixed, root=escape(root), **linked)
             return HTMLResponse(html.encode(errors="replace"), headers=headers)
 
+        docs.__qualname__ = "docs"  # as lists of routes show it
         return docs
 
 
@@ -153,31 +155,21 @@ def _places(scope: Scope) -> tuple[str, str]:
     root: str = (scope.get("root_path") or "").rstrip("/")
     inner: str = scope["path"][len(root) :]
     own = "" if inner else f"./{quote(root.rpartition('/')[2])}/"  # the root of a mount, asked for without its slash
-    below: str = scope["path"][len(_root_of_application(scope)) :]
+    below: str = scope["path"][len(surroundings_of(scope)[1]) :]
     return own, "../" * (below.count("/") - 1) or own or "./"
-
-
-def _root_of_application(scope: Scope) -> str:
-    """Return the prefix of the application around; routers in between are part of it."""
-    application = scope.get("app") or scope.get("router")
-    outer = scope.get("microasgi.outer")
-    while outer is not None and (outer.get("app") or outer.get("router")) is application:
-        scope, outer = outer, outer.get("microasgi.outer")
-    return str(scope.get("root_path") or "").rstrip("/")
 
 
 def _asset(content: bytes, version: str, media_type: str) -> _Handler:
     safe = {"x-content-type-options": "nosniff"}
     lasting = {"cache-control": "public, max-age=31536000, immutable", **safe}
-    passing = {
-        "cache-control": "no-cache",
-        **safe,
-    }  # while a new version comes up, pages of one meet servers of the other
+    # While a new version comes up, pages of one meet servers of the other.
+    passing = {"cache-control": "no-cache", **safe}
 
     async def asset(request: Request[Any]) -> Response:
         asked = request.query_params.get("v")
         return Response(content, headers=lasting if asked == version else passing, media_type=media_type)
 
+    asset.__qualname__ = "asset"
     return asset
 
 

@@ -18,6 +18,7 @@ from microasgi.exceptions import ConfigurationError
 from microasgi.openapi.document import Document, Webhooks
 from microasgi.openapi.inventory import Entry, entries_of
 from microasgi.openapi.page import UI, docs_routes
+from microasgi.openapi.surroundings import surroundings_of
 from microasgi.options import MiddlewareList
 from microasgi.requests import Request
 from microasgi.responses import Response
@@ -25,7 +26,6 @@ from microasgi.routes import Route, whereabouts
 from microasgi.routing import Router
 from microasgi.serialization import decode_json, encode_json
 from microasgi.typed.security import SecurityScheme
-from microasgi.types import Scope
 from microasgi.urls import quote_path
 
 __all__ = ["OpenAPI"]
@@ -101,7 +101,7 @@ class OpenAPI(Router):
         return cast(dict[str, Any], decode_json(self._text(application, root_path)[0]))
 
     async def _serve_document(self, request: Request[Any]) -> Response:
-        application, root_path = _surroundings(request.scope)
+        application, root_path = surroundings_of(request.scope)
         built = self._built.get(application)
         found: tuple[bytes, str] | None = None
         if built is not None and built.entries == entries_of(application):
@@ -133,16 +133,6 @@ class OpenAPI(Router):
             first = {key: finished.pop(key) for key in ("openapi", "info")}
             finished = {**first, "servers": [{"url": quote_path(root_path)}], **finished}
         return (self._edit(finished) or finished) if self._edit is not None else finished
-
-
-def _surroundings(scope: Scope) -> tuple[Any, str]:
-    """Return the application that a request came to, and the prefix that clients reach it by."""
-    application: Any = scope.get("app") or scope.get("router")
-    outer = scope.get("microasgi.outer")
-    # Routers in between are part of the application.
-    while outer is not None and (outer.get("app") or outer.get("router")) is application:
-        scope, outer = outer, outer.get("microasgi.outer")
-    return application, str(scope.get("root_path") or "").rstrip("/")
 
 
 def _object(given: str | Mapping[str, Any] | None, key: str) -> Mapping[str, Any] | None:

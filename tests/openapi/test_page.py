@@ -50,6 +50,11 @@ def test_the_page_is_not_part_of_the_document() -> None:
     assert [route.include_in_schema for route in docs_routes("Shop", "/openapi.json", "/docs")] == [False] * 3
 
 
+def test_lists_of_routes_name_its_handlers_readably() -> None:
+    names = [getattr(route.endpoint, "__qualname__", "") for route in docs_routes("Shop", "/openapi.json", "/docs")]
+    assert names == ["docs", "asset", "asset"]
+
+
 def test_the_policy_allows_this_origin_only_and_nothing_inline() -> None:
     with TestClient(MicroASGI(routes=routes())) as client:
         answer = client.get("/docs")
