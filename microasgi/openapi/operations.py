@@ -62,6 +62,8 @@ def _docstring(subject: Subject) -> tuple[str, str]:
     text = cleandoc(text or "").strip()
     first, _, rest = text.partition("\n\n")
     first = " ".join(first.split())
+    if first.find(".") == len(first) - 1:  # a title has no full stop, two sentences have theirs
+        first = first[:-1]
     return (first, rest.strip()) if len(first) <= _LONGEST_SUMMARY else ("", text)
 
 

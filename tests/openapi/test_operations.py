@@ -30,7 +30,7 @@ def test_the_docstring_is_summary_and_description(describe: Any) -> None:
         """
 
     operation = describe(app)
-    assert operation["summary"] == "Do it, at once."
+    assert operation["summary"] == "Do it, at once"
     assert operation["description"] == "More of it:\n\n    indented"
 
 
@@ -44,6 +44,27 @@ def test_a_long_first_paragraph_is_a_description(describe: Any) -> None:
     operation = describe(app)
     assert operation["summary"] == "Show it"
     assert operation["description"] == ("word " * 40).strip()
+
+
+@pytest.mark.parametrize(
+    ("docstring", "summary"),
+    [
+        ("List them.", "List them"),
+        ("List them", "List them"),
+        ("List them. The newest first.", "List them. The newest first."),
+        ("And so on...", "And so on..."),
+        ("Which?", "Which?"),
+        (".", ""),
+    ],
+)
+def test_a_summary_of_one_sentence_has_no_full_stop(describe: Any, docstring: str, summary: str) -> None:
+    app = MicroASGI()
+
+    async def show_it() -> None: ...
+
+    show_it.__doc__ = docstring
+    app.get("/")(show_it)
+    assert describe(app)["summary"] == (summary or "Show it")
 
 
 def test_options_go_before_the_docstring(describe: Any) -> None:
