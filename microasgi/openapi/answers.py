@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Generator, Iterable, Iterator, Mapping
 from inspect import Parameter, unwrap
 from types import NoneType
-from typing import Any, Final, cast, get_args, get_origin, get_type_hints
+from typing import Any, Final, Literal, cast, get_args, get_origin, get_type_hints
 
 from microasgi.exceptions import HTTPException
 from microasgi.openapi.components import JSONSchema, Schemas
@@ -16,6 +16,8 @@ from microasgi.openapi.inventory import Subject
 from microasgi.openapi.optins import add_etag
 from microasgi.openapi.parameters import bare, members, union_of
 from microasgi.responses import RedirectResponse, Response
+from microasgi.typed.negotiated import read_offer
+from microasgi.typed.pagination import HeaderNote
 
 __all__ = ["describe_answers"]
 
@@ -25,7 +27,6 @@ _UNKNOWN: Final = (Any, object, Parameter.empty, tuple)
 _STREAMS: Final = (AsyncGenerator, AsyncIterable, AsyncIterator, Generator, Iterable, Iterator)
 _WITHOUT_CONTENT: Final = (204, 205, 304)
 _PLAIN: Final[Mapping[Any, tuple[str, JSONSchema]]] = {
-    str: ("text/plain", {"type": "string"}),
     bytes: ("application/octet-stream", {}),
     dict: ("application/json", {"type": "object"}),
     list: ("application/json", {"type": "array"}),
@@ -38,18 +39,20 @@ def describe_answers(subject: Subject, schemas: Schemas) -> dict[int, dict[str, 
     given: int | None = subject.options.get("status")
     status = 200 if given is None else int(given)
     described: dict[int, dict[str, Any]] = {}
-    bodies = [kind for kind in kinds if kind is not NoneType and not _is_response(kind, RedirectResponse)]
+    bodies = [kind for kind in kinds if kind is not NoneType and not _is_a(kind, RedirectResponse)]
     if bodies:
         described[status] = _response(status, {} if status in _WITHOUT_CONTENT else _content(bodies, subject, schemas))
     if NoneType in kinds:
         empty = 204 if given is None else status
         described.setdefault(empty, _response(empty, {}))
-    if any(_is_response(kind, RedirectResponse) for kind in kinds):
+    if any(_is_a(kind, RedirectResponse) for kind in kinds):
         target = status if 300 <= status < 400 else 307
         location = {"location": {"schema": {"type": "string", "format": "uri-reference"}, "required": True}}
         described[target] = {**_response(target, {}), "headers": location}
     for response in described.values():
         _add_headers(response, subject.options.get("headers") or {})
+    if bodies and subject.binding is not None:
+        _add_notes(described[status], subject.binding.returned)
     add_etag(subject, described)
     return dict(sorted(described.items()))
 
@@ -65,9 +68,19 @@ def _add_headers(response: dict[str, Any], headers: Mapping[str, str]) -> None:
         response["headers"] = {**described, **response.get("headers", {})}
 
 
+def _add_notes(response: dict[str, Any], annotation: Any) -> None:
+    """Add the headers that are noted where they are returned, as the links between pages are."""
+    for kind in members(annotation):
+        headers = get_args(bare(kind))[2:] if get_origin(bare(kind)) is tuple else ()
+        for note in (note for one in headers for note in getattr(one, "__metadata__", ())):
+            if isinstance(note, HeaderNote):
+                described = {note.name: {"schema": {"type": "string"}, "description": note.description}}
+                response["headers"] = {**described, **response.get("headers", {})}
+
+
 def _returned(subject: Subject) -> list[Any]:
     """Return the types of what the handler returns, each of which is sent in its own way."""
-    hint = _hint(subject.handler)
+    hint = _hint(subject.handler) if subject.binding is None else subject.binding.returned
     hinted = _kinds_of(hint)
     if subject.binding is None or (subject.binding.result.encode is None and hint is not Parameter.empty):
         return hinted
@@ -75,11 +88,11 @@ def _returned(subject: Subject) -> list[Any]:
     # The binding has resolved all names, and left out the classes of responses.
     stream = cast(Any, AsyncIterator)[result.annotation]
     known = [stream] if result.stream else _kinds_of(result.annotation)
-    return known + [kind for kind in hinted if _is_response(kind, Response) and kind not in known]
+    return known + [kind for kind in hinted if _is_a(kind, Response) and kind not in known]
 
 
 def _hint(handler: Any) -> Any:
-    """Return the annotation of a handler's result, Parameter.empty where it cannot be resolved."""
+    """Return the annotation of a plain handler's result, Parameter.empty where it cannot be resolved."""
     try:
         return get_type_hints(unwrap(handler), include_extras=True).get("return", Parameter.empty)
     except (NameError, TypeError, SyntaxError, AttributeError):  # nobody calls it by this annotation
@@ -91,30 +104,60 @@ def _kinds_of(annotation: Any) -> list[Any]:
     found: list[Any] = []
     for kind in members(annotation):
         parts = get_args(bare(kind))
-        is_pair = get_origin(bare(kind)) is tuple and len(parts) in {2, 3} and bare(parts[1]) is int
+        is_pair = get_origin(bare(kind)) is tuple and len(parts) in {2, 3} and _is_status(bare(parts[1]))
         found += [one for one in (_kinds_of(parts[0]) if is_pair else [kind]) if one not in found]
     return found
+
+
+def _is_status(kind: Any) -> bool:
+    return kind is int or (get_origin(kind) is Literal and all(isinstance(value, int) for value in get_args(kind)))
 
 
 def _content(kinds: list[Any], subject: Subject, schemas: Schemas) -> Content:
     content: Content = {}
     models: list[Any] = []
-    for kind in kinds:
+    texts: list[Any] = []
+    for kind in (part for one in kinds for part in _split(one)):
         plain = bare(kind)
         known = next((value for key, value in _PLAIN.items() if key is plain), None)
-        if _is_response(plain, Response):
+        if _is_a(plain, Response):
             content |= _content_of_class(plain)
         elif get_origin(plain) in _STREAMS:
             content |= _stream(get_args(plain)[0], subject, schemas)
-        elif known is not None and not _encodes(subject):
+        elif _is_text(plain):
+            texts.append(kind)
+        elif known is not None and (plain is bytes or not _encodes(subject)):
             content[known[0]] = {"schema": {**known[1]}}
         elif not any(plain is unknown for unknown in _UNKNOWN):
             models.append(kind)
-    if models:
-        schema = schemas.of(union_of(models), subject.where, serialization=True)
-        content = {"application/json": {"schema": schema}, **content}
-    others: Mapping[str, Any] = subject.options.get("renderers") or {}
-    return {**content, **{name: _rendered(name) for name in others if name not in content}}
+    for media_type, found in (("text/plain", texts), ("application/json", models)):
+        if found:
+            schema = schemas.of(union_of(found), subject.where, serialization=True)
+            content = {media_type: {"schema": schema}, **content}
+    return _rendered_as(content, subject.options.get("renderers") or {})
+
+
+def _split(kind: Any) -> list[Any]:
+    """Return the texts of a Literal and its other values as two types, for they are not sent alike."""
+    if get_origin(bare(kind)) is not Literal:
+        return [kind]
+    values = get_args(bare(kind))
+    texts, others = [v for v in values if isinstance(v, str)], [v for v in values if not isinstance(v, str)]
+    return [kind] if not (texts and others) else [cast(Any, Literal)[tuple(half)] for half in (others, texts)]
+
+
+def _is_text(plain: Any) -> bool:
+    """Tell whether its values are strings, which are texts whatever stands beside them."""
+    return plain is str or (get_origin(plain) is Literal and isinstance(get_args(plain)[0], str))
+
+
+def _rendered_as(content: Content, renderers: Mapping[str, Any]) -> Content:
+    """Add what the renderers make; one for JSON stands in place of the framework's."""
+    json = next((name for name in renderers if read_offer(name)[:2] == ("application", "json")), None)
+    if json is not None and "application/json" in content:
+        content = {json: content["application/json"], **content}
+        content = {name: one for name, one in content.items() if name == json or name != "application/json"}
+    return {**content, **{name: _rendered(name) for name in renderers if name not in content}}
 
 
 def _encodes(subject: Subject) -> bool:
@@ -122,7 +165,7 @@ def _encodes(subject: Subject) -> bool:
     return subject.binding is not None and subject.binding.result.encode is not None
 
 
-def _is_response(kind: Any, base: type[Response]) -> bool:
+def _is_a(kind: Any, base: type) -> bool:
     return isinstance(kind, type) and issubclass(kind, base)
 
 

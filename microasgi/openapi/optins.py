@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from microasgi.openapi.inventory import Subject
+from microasgi.typed.conditional import IF_MATCH, IF_NONE_MATCH
 
 __all__ = ["add_etag", "opted_parameters", "opted_problems"]
 
@@ -29,6 +30,9 @@ def opted_problems(subject: Subject) -> Iterator[tuple[int, str]]:
     """Yield the errors that come with them."""
     if subject.options.get("renderers"):
         yield 406, "None of the media types that the client takes is there."
+    if _has_preconditions(subject):
+        yield 400, "A precondition cannot be read."
+        yield 412, "A precondition does not hold."
     if _is_idempotent(subject):
         yield 400, "The Idempotency-Key cannot be read, or is missing."
         yield 409, "A request with this Idempotency-Key is being answered."
@@ -44,6 +48,11 @@ def add_etag(subject: Subject, responses: dict[int, dict[str, Any]]) -> None:
 
 def _has_etag(subject: Subject) -> bool:
     return bool(subject.options.get("etag")) and subject.method in {"GET", "HEAD"}
+
+
+def _has_preconditions(subject: Subject) -> bool:
+    parameters = subject.binding.parameters if subject.binding else ()
+    return any(one.marker is IF_MATCH or one.marker is IF_NONE_MATCH for one in parameters)
 
 
 def _is_idempotent(subject: Subject) -> bool:

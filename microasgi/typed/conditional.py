@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from hashlib import blake2b
-from typing import Any, Final, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias
 
 from microasgi.connection import HTTPConnection
 from microasgi.endpoints import as_response
@@ -18,9 +18,10 @@ from microasgi.exceptions import HTTPException
 from microasgi.headers import find_header
 from microasgi.requests import Request
 from microasgi.responses import Response
+from microasgi.typed.markers import Header
 from microasgi.typed.results import result_of
 
-__all__ = ["Preconditions", "Respond", "etag_of", "read_tags", "with_etag"]
+__all__ = ["IF_MATCH", "IF_NONE_MATCH", "Preconditions", "Respond", "etag_of", "read_tags", "with_etag"]
 
 Respond: TypeAlias = Callable[[Request[Any], Sequence[Any]], Awaitable[Response]]
 """Calls a handler with the values of its parameters, and makes its result a response."""
@@ -30,6 +31,9 @@ _BLANKS: Final = r"[ \t]*+"
 _is_tag = re.compile(_TAG).fullmatch
 _is_list = re.compile(rf"(?:,{_BLANKS})*+{_TAG}{_BLANKS}(?:,{_BLANKS}(?:{_TAG}{_BLANKS})?+)*+").fullmatch
 _tags_in = re.compile(_TAG).findall
+
+IF_MATCH: Final = Header("if-match", description="ETags: the change is made to one of these states only, * for any.")
+IF_NONE_MATCH: Final = Header("if-none-match", description="ETags of what must not be there; * for anything.")
 
 # What describes a body, which a 304 has not (RFC 9110 section 15.4.5).
 _OF_A_BODY: Final = frozenset(
@@ -115,7 +119,13 @@ class Preconditions:
 
     __slots__ = ("_match", "_none_match")
 
-    def __init__(self, connection: HTTPConnection[Any]) -> None:
+    def __init__(
+        self,
+        connection: HTTPConnection[Any],
+        if_match: Annotated[str | None, IF_MATCH] = None,
+        if_none_match: Annotated[str | None, IF_NONE_MATCH] = None,
+    ) -> None:
+        # The two parameters are for the documentation: a list may stand in several lines, and they have one.
         self._match = _read(connection, "if-match")
         self._none_match = _read(connection, "if-none-match")
 

@@ -18,11 +18,30 @@ from microasgi.typed.faults import Fault, ValidationError
 from microasgi.typed.markers import Query
 from microasgi.urls import quote_path
 
-__all__ = ["CursorPage", "OffsetPage", "Paginated", "decode_cursor", "encode_cursor", "link_header", "paginated"]
+__all__ = [
+    "CursorPage",
+    "HeaderNote",
+    "OffsetPage",
+    "Paginated",
+    "decode_cursor",
+    "encode_cursor",
+    "link_header",
+    "paginated",
+]
 
 T = TypeVar("T")
 
-Paginated: TypeAlias = tuple[list[T], int, dict[str, str]]
+
+@dataclass(frozen=True, slots=True)
+class HeaderNote:
+    """What the document says of a header that is returned, in `Annotated[dict[str, str], HeaderNote(...)]`."""
+
+    name: str
+    description: str
+
+
+_LINK: Final = HeaderNote("link", "The pages around this one, by rel: next, prev, first, last (RFC 8288).")
+Paginated: TypeAlias = tuple[list[T], int, Annotated[dict[str, str], _LINK]]
 """What a handler that returns `paginated(...)` is annotated with: `-> Paginated[Item]`."""
 
 _LARGEST_OFFSET: Final = 2**53 - 1

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
-from typing import Any, NewType, Union
+from enum import StrEnum
+from typing import Annotated, Any, Literal, NewType, Union
 
 import pytest
 
@@ -19,6 +20,8 @@ from microasgi import (
     StreamingResponse,
 )
 from microasgi.files import FileResponse
+from microasgi.testing import TestClient
+from microasgi.typed import OffsetPage, Paginated, Query
 
 
 @dataclass
@@ -34,6 +37,8 @@ class Other:
 Name = NewType("Name", str)
 JSON: Any = {"$ref": "#/components/schemas/Item"}
 TEXT: Any = {"type": "string"}
+INTEGERS: Any = {"type": "array", "items": {"type": "integer"}}
+ONE: Any = {"type": "integer", "enum": [1]}
 
 
 def answers(describe: Any, annotation: Any, **options: Any) -> dict[str, Any]:
@@ -85,6 +90,7 @@ def answers(describe: Any, annotation: Any, **options: Any) -> dict[str, Any]:
         (JSONResponse, {"200": {"application/json": {}}}),
         (PlainTextResponse, {"200": {"text/plain": TEXT}}),
         (RedirectResponse, {"307": {}}),
+        (tuple[Item, Literal[200, 201]], {"200": {"application/json": JSON}}),
         (AsyncIterator[str], {"200": {"text/plain": TEXT}}),
         (Iterator[bytes], {"200": {"text/plain": TEXT}}),
     ],
@@ -98,6 +104,71 @@ def test_a_response_beside_a_model_keeps_its_media_type(describe: Any) -> None:
         "200": {"application/json": JSON, "text/html": TEXT},
         "307": {},
     }
+
+
+class Kind(StrEnum):
+    SOLD = "sold"
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value", "expected"),
+    [
+        (Item | str, "a", {"application/json": JSON, "text/plain": TEXT}),
+        (Item | bytes, b"a", {"application/json": JSON, "application/octet-stream": {}}),
+        (list[int] | Name, Name("a"), {"application/json": INTEGERS, "text/plain": TEXT}),
+        (Literal["a", "b"], "a", {"text/plain": {"type": "string", "enum": ["a", "b"]}}),
+        (Literal["a", 1], "a", {"application/json": ONE, "text/plain": {"type": "string", "enum": ["a"]}}),
+        (Annotated[str, "of a name"] | int, "a", {"application/json": {"type": "integer"}, "text/plain": TEXT}),
+    ],
+)
+def test_a_text_is_no_json_whatever_stands_beside_it(ask: Any, annotation: Any, value: Any, expected: Any) -> None:
+    app = MicroASGI()
+
+    async def f(q: str = "") -> Any:
+        return value
+
+    f.__annotations__["return"] = annotation
+    app.get("/")(f)
+    content = ask(app)["paths"]["/"]["get"]["responses"]["200"]["content"]
+    assert {name: one.get("schema", {}) for name, one in content.items()} == expected
+    with TestClient(app) as client:
+        media_type, _, _ = client.get("/").headers["content-type"].partition(";")
+    assert media_type == next(name for name in content if name != "application/json")
+
+
+def test_a_choice_of_texts_is_json(ask: Any) -> None:
+    app = MicroASGI()
+
+    @app.get("/")
+    async def f(q: str = "") -> Kind:
+        return Kind.SOLD
+
+    content = ask(app)["paths"]["/"]["get"]["responses"]["200"]["content"]
+    assert content == {"application/json": {"schema": {"$ref": "#/components/schemas/Kind"}}}
+    with TestClient(app) as client:
+        assert client.get("/").json() == "sold"
+
+
+def test_a_page_of_a_list_has_links_to_the_others(describe: Any) -> None:
+    app = MicroASGI()
+
+    @app.get("/")
+    async def f(request: Request, page: Annotated[OffsetPage, Query()]) -> Paginated[Item]: ...
+
+    response = describe(app)["responses"]["200"]
+    assert response["content"]["application/json"]["schema"] == {"type": "array", "items": JSON}
+    assert [*response["headers"]] == ["link"]
+    assert response["headers"]["link"]["schema"] == TEXT
+
+
+def test_renderers_of_json_replace_the_frameworks(describe: Any) -> None:
+    app = MicroASGI()
+
+    @app.get("/", renderers={"application/json; version=2": str})
+    async def f() -> Item: ...
+
+    content = describe(app)["responses"]["200"]["content"]
+    assert {name: one["schema"] for name, one in content.items()} == {"application/json; version=2": JSON}
 
 
 def test_models_of_a_union_are_alternatives(describe: Any) -> None:

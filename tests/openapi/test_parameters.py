@@ -15,7 +15,7 @@ import pytest
 
 from microasgi import ConfigurationError, MicroASGI, Request
 from microasgi.openapi import OpenAPI
-from microasgi.typed import Cookie, Depends, Header, Path, Query
+from microasgi.typed import Cookie, Depends, Header, Path, Preconditions, Query
 from microasgi.typed.idempotency import Idempotency
 
 Key = NewType("Key", str)
@@ -274,6 +274,30 @@ def test_an_etag_brings_its_header_along(describe: Any) -> None:
     assert [one["name"] for one in operation["parameters"]] == ["if-none-match"]
     assert "etag" in operation["responses"]["200"]["headers"]
     assert "content" not in operation["responses"]["304"]
+
+
+def test_preconditions_bring_their_headers_and_errors_along(describe: Any) -> None:
+    app = MicroASGI()
+
+    @app.put("/")
+    async def f(preconditions: Annotated[Preconditions, Depends()]) -> None: ...
+
+    operation = describe(app)
+    assert [(one["name"], one["in"]) for one in operation["parameters"]] == [
+        ("if-match", "header"),
+        ("if-none-match", "header"),
+    ]
+    assert all(one["description"] and "required" not in one for one in operation["parameters"])
+    assert [*operation["responses"]] == ["204", "400", "412"]
+
+
+def test_headers_of_ones_own_that_have_these_names_are_ones_own(describe: Any) -> None:
+    app = MicroASGI()
+
+    @app.put("/")
+    async def f(if_match: Annotated[str, Header()] = "") -> None: ...
+
+    assert [*describe(app)["responses"]] == ["204"]
 
 
 def test_an_idempotent_operation_takes_a_key(describe: Any) -> None:
