@@ -37,6 +37,7 @@ class Document:
     webhooks: Webhooks = None
     security: Sequence[SecurityScheme[Any]] = ()
     external_docs: Mapping[str, Any] | None = None
+    errors: Mapping[str, Any] | None = None
 
     def build(self, entries: Iterable[Entry]) -> dict[str, Any]:
         """Return the OpenAPI Object; ConfigurationError names the route that cannot be described."""
@@ -49,10 +50,10 @@ class Document:
         webhooks: dict[str, dict[str, Any]] = {}
         for subject, identifier in zip(paths, identifiers, strict=False):
             item = described.setdefault(subject.location.path, {})
-            item[subject.method.lower()] = describe_operation(subject, identifier, schemas, guards)
+            item[subject.method.lower()] = describe_operation(subject, identifier, schemas, guards, self.errors)
         for (name, subject), identifier in zip(hooks, identifiers[len(paths) :], strict=True):
             item = webhooks.setdefault(name, {})
-            item[subject.method.lower()] = describe_operation(subject, identifier, schemas, guards)
+            item[subject.method.lower()] = describe_operation(subject, identifier, schemas, guards, self.errors)
         found = {
             "openapi": _VERSION,
             "info": self.info,

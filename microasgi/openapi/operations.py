@@ -20,8 +20,13 @@ __all__ = ["describe_operation"]
 _LONGEST_SUMMARY: Final = 120
 
 
-def describe_operation(subject: Subject, identifier: str, schemas: Schemas, guards: Guards) -> dict[str, Any]:
-    """Return the Operation Object; ConfigurationError names the route that cannot be described."""
+def describe_operation(
+    subject: Subject, identifier: str, schemas: Schemas, guards: Guards, errors: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return the Operation Object; ConfigurationError names the route that cannot be described.
+
+    `errors` has the models of all errors, by media type, where they are no problem details.
+    """
     options = subject.options
     operation: dict[str, Any] = {}
     tags = list(dict.fromkeys(options.get("tags") or ()))
@@ -37,7 +42,7 @@ def describe_operation(subject: Subject, identifier: str, schemas: Schemas, guar
     body = describe_body(subject, schemas)
     if body is not None:
         operation["requestBody"] = body
-    operation["responses"] = _responses(subject, schemas)
+    operation["responses"] = _responses(subject, schemas, errors)
     security = guards.require(subject.binding.security) if subject.binding else []
     if security:
         operation["security"] = security
@@ -67,8 +72,8 @@ def _docstring(subject: Subject) -> tuple[str, str]:
     return (first, rest.strip()) if len(first) <= _LONGEST_SUMMARY else ("", text)
 
 
-def _responses(subject: Subject, schemas: Schemas) -> dict[str, Any]:
-    described = {**describe_answers(subject, schemas), **describe_problems(subject, schemas)}
+def _responses(subject: Subject, schemas: Schemas, errors: Mapping[str, Any] | None) -> dict[str, Any]:
+    described = {**describe_answers(subject, schemas), **describe_problems(subject, schemas, errors)}
     responses = {str(status): response for status, response in described.items()}
     given: Mapping[int | str, Any] = subject.options.get("responses") or {}
     for status, response in given.items():

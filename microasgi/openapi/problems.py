@@ -1,11 +1,11 @@
-"""Problems: the errors that an operation answers with, all as problem details (RFC 9457).
+"""Problems: the errors that an operation answers with, as problem details (RFC 9457) or in the application's own form.
 
 The law of this file: what the framework answers by itself is described where it can happen, and nowhere else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from types import NoneType
 from typing import Any, Final, cast
 
@@ -53,35 +53,45 @@ _FAULTY: Final = "Parameters are faulty."
 _CHALLENGE: Final = {"www-authenticate": {"schema": {"type": "string"}, "required": True}}
 
 
-def describe_problems(subject: Subject, schemas: Schemas) -> dict[int, dict[str, Any]]:
-    """Return the error responses of an operation, by status: those of `raises`, and the framework's own."""
+def describe_problems(
+    subject: Subject, schemas: Schemas, errors: Mapping[str, Any] | None = None
+) -> dict[int, dict[str, Any]]:
+    """Return the error responses of an operation, by status: those of `raises`, and the framework's own.
+
+    `errors` has what the application answers all of them with in place of problem details, by media type.
+    """
     own, raised = [*_own(subject)], [*opted_problems(subject), *_raised(subject)]
-    statuses = sorted({status for status, _ in (*own, *raised)})
     described: dict[int, dict[str, Any]] = {}
-    for status in statuses:
+    for status in sorted({status for status, _ in (*own, *raised)}):
+        texts = [*dict.fromkeys(text for one, text in (*own, *raised) if one == status)]
+        if errors:
+            described[status] = _response(status, texts, _content_of(errors, subject, schemas))
+            continue
         kinds = [_VALIDATION_PROBLEM] if (422, _FAULTY) in own and status == 422 else []
         if not kinds or status in dict(raised):
             kinds.append(_PROBLEM)
-        texts = dict.fromkeys(text for one, text in (*own, *raised) if one == status)
         references = [schemas.own(kind["title"], kind) for kind in kinds]
         schema = references[0] if len(references) == 1 else {"anyOf": references}
+        content = {"application/problem+json": {"schema": schema}}
         # Who does not ask for JSON gets text from handlers without types, and where no route answers.
-        has_text = subject.binding is None or (status, _NO_PATH) in own
-        described[status] = _response(status, [*texts], schema, has_text=has_text)
+        if subject.binding is None or (status, _NO_PATH) in own:
+            content["text/plain"] = {"schema": {"type": "string"}}
+        described[status] = _response(status, texts, content)
     return described
 
 
-def _response(status: int, texts: list[str], schema: JSONSchema, *, has_text: bool) -> dict[str, Any]:
+def _content_of(errors: Mapping[str, Any], subject: Subject, schemas: Schemas) -> dict[str, Any]:
+    return {name: {"schema": schemas.of(model, subject.where, serialization=True)} for name, model in errors.items()}
+
+
+def _response(status: int, texts: list[str], content: dict[str, Any]) -> dict[str, Any]:
     # Of several the standard phrase says nothing.
     phrase = HTTPException(status).detail
     told = [text for text in texts if text != phrase] or texts
     response: dict[str, Any] = {"description": "\n\n".join(told) or str(status)}
     if status == 401:
         response["headers"] = _CHALLENGE
-    response["content"] = {"application/problem+json": {"schema": schema}}
-    if has_text:
-        response["content"]["text/plain"] = {"schema": {"type": "string"}}
-    return response
+    return {**response, "content": content}
 
 
 def _own(subject: Subject) -> Iterator[tuple[int, str]]:

@@ -51,8 +51,9 @@ class OpenAPI(Router):
     `servers` are URLs or Server Objects (default: where the application is mounted); `tags` are names or Tag Objects,
     in the order in which they are shown; `security` are schemes of `microasgi.typed`, any of which lets a client in
     where a route does not ask for one itself; `webhooks` are routes that nobody serves: a Router, or Route objects by
-    name. `edit` may change the finished document. `docs=None` leaves out the page; `ui` and `assets_url` put another
-    one there. `middleware` stands around both.
+    name. `errors` is the model of all errors, or models by media type, where exception handlers of the application
+    answer them in a form of its own; else they are problem details (RFC 9457). `edit` may change the finished document.
+    `docs=None` leaves out the page; `ui` and `assets_url` put another one there. `middleware` stands around both.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class OpenAPI(Router):
         webhooks: Webhooks = None,
         security: Sequence[SecurityScheme[Any]] = (),
         external_docs: str | Mapping[str, Any] | None = None,
+        errors: Any = None,
         edit: Edit | None = None,
         path: str = "/openapi.json",
         docs: str | None = "/docs",
@@ -87,6 +89,7 @@ class OpenAPI(Router):
             webhooks=webhooks,
             security=_schemes(security, where),
             external_docs=_object(external_docs, "url"),
+            errors=_by_media_type(errors, where),
         )
         self._edit = edit
         self._built: WeakKeyDictionary[Any, _Built] = WeakKeyDictionary()
@@ -148,6 +151,21 @@ def _objects(given: Iterable[str | Mapping[str, Any]], name: str, key: str, wher
         if not isinstance(one.get(key), str):
             raise ConfigurationError(f"{where}: {name} has {one!r}, which lacks its {key!r}")
     return found
+
+
+def _by_media_type(errors: Any, where: str) -> Mapping[str, Any] | None:
+    """Return models of errors by media type; a model alone is JSON."""
+    if errors is None:
+        return None
+    if not isinstance(errors, Mapping):
+        return {"application/json": errors}
+    models = cast(Mapping[Any, Any], errors)
+    odd = next((name for name in models if not isinstance(name, str) or "/" not in name), None)
+    if odd is not None:
+        raise ConfigurationError(
+            f"{where}: errors has {odd!r}: write a model, or models by media type, {{'application/json': Model}}"
+        )
+    return models
 
 
 def _schemes(given: Iterable[Any], where: str) -> tuple[Any, ...]:

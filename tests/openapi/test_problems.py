@@ -199,6 +199,64 @@ def test_a_422_of_ones_own_need_not_list_faults(describe: Any) -> None:
     assert [*response["content"]["application/problem+json"]["schema"]] == ["anyOf"]
 
 
+@dataclass
+class Failure:
+    wrong: list[str]
+
+
+@pytest.mark.parametrize("errors", [Failure, {"application/json": Failure}])
+def test_errors_may_have_a_form_of_the_applications_own(ask: Any, errors: Any) -> None:
+    app = MicroASGI()
+
+    @app.put("/{key}", raises=[409], responses={418: "No coffee."})
+    async def f(key: str, item: Item, user: Annotated[Any, Depends(HTTPBearer())]) -> None: ...
+
+    @app.get("/plain/{key}")
+    async def g(request: Request[Any]) -> str: ...
+
+    document = ask(app, errors=errors)
+    for path, method, statuses in (
+        ("/{key}", "put", ["400", "401", "404", "409", "413", "415", "422"]),
+        ("/plain/{key}", "get", ["404"]),
+    ):
+        found = {s: one for s, one in document["paths"][path][method]["responses"].items() if "content" in one}
+        assert [status for status in found if status >= "400"] == statuses
+        for status in statuses:
+            assert found[status]["content"] == {
+                "application/json": {"schema": {"$ref": "#/components/schemas/Failure"}}
+            }
+    assert {"Failure", "Item"} == document["components"]["schemas"].keys()
+
+
+def test_errors_may_have_several_forms(describe: Any) -> None:
+    app = MicroASGI()
+
+    @app.get("/", raises=[404])
+    async def f() -> None: ...
+
+    operation = describe(app, errors={"application/vnd.shop+json": Failure, "text/plain": str})
+    assert operation["responses"]["404"]["content"] == {
+        "application/vnd.shop+json": {"schema": {"$ref": "#/components/schemas/Failure"}},
+        "text/plain": {"schema": {"type": "string"}},
+    }
+
+
+def test_a_response_of_a_routes_own_goes_before_the_form_of_all_errors(describe: Any) -> None:
+    app = MicroASGI()
+
+    @app.get("/", raises=[404], responses={404: {"model": Item}})
+    async def f() -> None: ...
+
+    content = describe(app, errors=Failure)["responses"]["404"]["content"]
+    assert content == {"application/json": {"schema": {"$ref": "#/components/schemas/Item"}}}
+
+
+def test_forms_of_errors_go_by_media_type() -> None:
+    with pytest.raises(ConfigurationError, match=r"errors has 404: write a model, or models by media type") as caught:
+        OpenAPI(errors={404: Failure})
+    assert str(caught.value).startswith(f"{__file__}:")
+
+
 def test_what_is_answered_is_what_is_described(ask: Any) -> None:
     from jsonschema import Draft202012Validator
 
