@@ -80,10 +80,10 @@ class OpenAPI(Router):
         middleware: MiddlewareList | None = None,
     ) -> None:
         where = whereabouts()
-        info: dict[str, Any] = {"title": title, "summary": summary, "description": description}
+        info: dict[str, Any] = {"title": title, "summary": summary, "description": description, "version": version}
         info |= {"termsOfService": terms_of_service, "contact": contact, "license": _object(license, "name")}
         self._document = Document(
-            info={key: value for key, value in {**info, "version": version}.items() if value is not None},
+            info={key: value for key, value in info.items() if value is not None},
             servers=_objects(servers, "servers", "url", where),
             tags=_objects(tags, "tags", "name", where),
             webhooks=webhooks,
@@ -91,12 +91,10 @@ class OpenAPI(Router):
             external_docs=_object(external_docs, "url"),
             errors=_by_media_type(errors, where),
         )
-        self._edit = edit
+        self._edit, self._lock = edit, Lock()
         self._built: WeakKeyDictionary[Any, _Built] = WeakKeyDictionary()
-        self._lock = Lock()
         routes = [Route(path, self._serve_document, name="openapi", include_in_schema=False)]
-        if docs is not None:
-            routes += docs_routes(title, path, docs, ui=ui, assets_url=assets_url)
+        routes += [] if docs is None else docs_routes(title, path, docs, ui=ui, assets_url=assets_url)
         super().__init__(routes, middleware=middleware)
 
     def document(self, application: object, root_path: str = "") -> dict[str, Any]:
@@ -159,7 +157,7 @@ def _by_media_type(errors: Any, where: str) -> Mapping[str, Any] | None:
         return None
     if not isinstance(errors, Mapping):
         return {"application/json": errors}
-    models = cast(Mapping[Any, Any], errors)
+    models: Mapping[Any, Any] = errors
     odd = next((name for name in models if not isinstance(name, str) or "/" not in name), None)
     if odd is not None:
         raise ConfigurationError(
