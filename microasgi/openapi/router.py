@@ -155,9 +155,10 @@ def _by_media_type(errors: Any, where: str) -> Mapping[str, Any] | None:
     """Return models of errors by media type; a model alone is JSON."""
     if errors is None:
         return None
-    is_model = not isinstance(errors, Mapping)
-    models: Mapping[Any, Any] = {"application/json": errors} if is_model else errors
-    odd = next((name for name in models if not isinstance(name, str) or "/" not in name), None)
+    if not isinstance(errors, Mapping):
+        return {"application/json": errors}
+    models = cast(Mapping[str, Any], errors)
+    odd = next((name for name in models if "/" not in str(name)), None)
     if odd is not None:
         raise ConfigurationError(
             f"{where}: errors has {odd!r}: write a model, or models by media type, {{'application/json': Model}}"
