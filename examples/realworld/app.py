@@ -11,7 +11,7 @@ from typing import TypedDict
 from articles import articles, favorites, tags
 from comments import comments
 from database import Database
-from errors import refuse_surrogate, show_error
+from errors import Errors, show_error
 from profiles import profiles
 from security import Passwords, Tokens
 from users import users
@@ -42,9 +42,10 @@ api.include(tags, tags=["Tags"])
 
 app = MicroASGI(middleware=[anywhere], max_body_size=2 * 1024 * 1024)
 app.include(api, prefix="/api")
-app.include(OpenAPI(title="Conduit", version="2.0.0", description="Articles, and what people say of them."))
+app.include(
+    OpenAPI(title="Conduit", version="2.0.0", description="Articles, and what people say of them.", errors=Errors)
+)
 app.add_exception_handler(HTTPException, show_error)
-app.add_exception_handler(UnicodeEncodeError, refuse_surrogate)
 
 
 @app.lifespan

@@ -6,7 +6,6 @@ from typing import Annotated
 
 import store
 from database import Database
-from errors import SENT, failures
 from models import ArticleChanges, ManyArticles, ManyTags, NewArticle, OneArticle, check
 from security import Me, Visitor
 
@@ -23,7 +22,7 @@ Limit = Annotated[int, Query(ge=1, le=1000, description="How many articles at mo
 Offset = Annotated[int, Query(ge=0, le=LARGEST, description="How many articles to pass over.")]
 
 
-@articles.get("/articles", responses=failures(401, 422))
+@articles.get("/articles", raises=[401])
 async def get_articles(
     visitor: Visitor,
     database: State[Database],
@@ -37,19 +36,19 @@ async def get_articles(
     return await database.read(store.list_articles, visitor, limit, offset, tag=tag, author=author, favorited=favorited)
 
 
-@articles.get("/articles/feed", responses=failures(401, 422))
+@articles.get("/articles/feed")
 async def get_feed(me: Me, database: State[Database], limit: Limit = 20, offset: Offset = 0) -> ManyArticles:
     """List the articles of the users that one follows, the newest first."""
     return await database.read(store.list_articles, me.id, limit, offset, follower=me.id)
 
 
-@articles.get("/articles/{slug}", responses=failures(401, 404))
+@articles.get("/articles/{slug}", raises=[401])
 async def get_article(slug: Slug, visitor: Visitor, database: State[Database]) -> OneArticle:
     """Return an article."""
     return await database.read(store.find_article, slug, visitor)
 
 
-@articles.post("/articles", status=201, responses=failures(*SENT, 401))
+@articles.post("/articles", status=201)
 async def create_article(
     me: Me, article: Annotated[NewArticle, Body(embed=True)], database: State[Database]
 ) -> OneArticle:
@@ -58,7 +57,7 @@ async def create_article(
     return await database.write(store.add_article, me.id, article)
 
 
-@articles.put("/articles/{slug}", responses=failures(*SENT, 401, 403, 404))
+@articles.put("/articles/{slug}", raises=[403])
 async def update_article(
     slug: Slug, me: Me, article: Annotated[ArticleChanges, Body(embed=True)], database: State[Database]
 ) -> OneArticle:
@@ -67,19 +66,19 @@ async def update_article(
     return await database.write(store.change_article, slug, me.id, article)
 
 
-@articles.delete("/articles/{slug}", responses=failures(401, 403, 404))
+@articles.delete("/articles/{slug}", raises=[403])
 async def delete_article(slug: Slug, me: Me, database: State[Database]) -> None:
     """Delete an article of one's own."""
     await database.write(store.delete_article, slug, me.id)
 
 
-@favorites.post("/articles/{slug}/favorite", responses=failures(401, 404))
+@favorites.post("/articles/{slug}/favorite")
 async def favorite(slug: Slug, me: Me, database: State[Database]) -> OneArticle:
     """Make an article a favorite."""
     return await database.write(store.add_favorite, slug, me.id)
 
 
-@favorites.delete("/articles/{slug}/favorite", responses=failures(401, 404))
+@favorites.delete("/articles/{slug}/favorite")
 async def unfavorite(slug: Slug, me: Me, database: State[Database]) -> OneArticle:
     """Make an article a favorite no longer."""
     return await database.write(store.remove_favorite, slug, me.id)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from articles import LARGEST, Slug
 from database import Database, now
-from errors import SENT, Rejected, failures
+from errors import Rejected
 from models import Comment, ManyComments, NewComment, OneComment, check
 from profiles import AUTHOR, author_of
 from security import Me, Visitor
@@ -22,13 +22,13 @@ COMMENTS = f"""SELECT comments.id, body, created_at, updated_at, {AUTHOR}
 FROM comments JOIN users ON users.id = comments.author"""
 
 
-@comments.get("/articles/{slug}/comments", responses=failures(401, 404))
+@comments.get("/articles/{slug}/comments", raises=[401])
 async def get_comments(slug: Slug, visitor: Visitor, database: State[Database]) -> ManyComments:
     """List the comments on an article, the oldest first."""
     return await database.read(list_comments, slug, visitor)
 
 
-@comments.post("/articles/{slug}/comments", status=201, responses=failures(*SENT, 401, 404))
+@comments.post("/articles/{slug}/comments", status=201)
 async def create_comment(
     slug: Slug, me: Me, comment: Annotated[NewComment, Body(embed=True)], database: State[Database]
 ) -> OneComment:
@@ -37,7 +37,7 @@ async def create_comment(
     return await database.write(add_comment, slug, me.id, comment.body)
 
 
-@comments.delete("/articles/{slug}/comments/{id}", responses=failures(401, 403, 404, 422))
+@comments.delete("/articles/{slug}/comments/{id}", raises=[403])
 async def delete_comment(
     slug: Slug, number: Annotated[int, Path("id", ge=1, le=LARGEST)], me: Me, database: State[Database]
 ) -> None:

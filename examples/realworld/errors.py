@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from http import HTTPStatus
 from typing import Any
 
 from msgspec import Struct
@@ -36,11 +35,6 @@ def show_error(request: Request[Any], error: HTTPException) -> Response:
     return JSONResponse({"errors": errors_of(error)}, error.status_code, error.headers)
 
 
-def refuse_surrogate(request: Request[Any], error: UnicodeEncodeError) -> Response:
-    """Answer a text that JSON can say and no database can have: half of a surrogate pair (RFC 8259 section 8.2)."""
-    return show_error(request, Rejected(422, body="is no text"))
-
-
 def errors_of(error: HTTPException) -> dict[str, list[str]]:
     """Return what is wrong, by the names that clients know."""
     if isinstance(error, Rejected):
@@ -53,11 +47,3 @@ def errors_of(error: HTTPException) -> dict[str, list[str]]:
         name = fault.pointer.rpartition("/")[2] or fault.name or fault.place
         found.setdefault(name, []).append(fault.reason)
     return found
-
-
-def failures(*statuses: int) -> dict[int, dict[str, Any]]:
-    """Return what the documentation says of these statuses."""
-    return {status: {"description": HTTPStatus(status).phrase, "model": Errors} for status in statuses}
-
-
-SENT = (400, 413, 415, 422)  # what every body can be answered with

@@ -6,7 +6,7 @@ from sqlite3 import Connection, Row
 from typing import Annotated
 
 from database import Database
-from errors import Rejected, failures
+from errors import Rejected
 from models import OneProfile, Profile
 from security import Me, Visitor
 
@@ -21,19 +21,19 @@ AUTHOR = """username, bio, image,
 EXISTS (SELECT 1 FROM follows WHERE follower = :visitor AND followed = users.id) AS following"""
 
 
-@profiles.get("/profiles/{username}", responses=failures(401, 404))
+@profiles.get("/profiles/{username}", raises=[401])
 async def get_profile(username: Username, visitor: Visitor, database: State[Database]) -> OneProfile:
     """Return a profile."""
     return await database.read(find_profile, username, visitor)
 
 
-@profiles.post("/profiles/{username}/follow", responses=failures(401, 404))
+@profiles.post("/profiles/{username}/follow")
 async def follow(username: Username, me: Me, database: State[Database]) -> OneProfile:
     """Follow a user: their articles are in one's feed."""
     return await database.write(add_follower, username, me.id)
 
 
-@profiles.delete("/profiles/{username}/follow", responses=failures(401, 404))
+@profiles.delete("/profiles/{username}/follow")
 async def unfollow(username: Username, me: Me, database: State[Database]) -> OneProfile:
     """Follow a user no longer."""
     return await database.write(remove_follower, username, me.id)

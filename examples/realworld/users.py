@@ -6,7 +6,7 @@ from sqlite3 import Connection
 from typing import Annotated
 
 from database import Database
-from errors import SENT, TAKEN, Rejected, failures
+from errors import TAKEN, Rejected
 from models import Credentials, NewUser, OneUser, User, UserChanges, check
 from msgspec import UNSET
 from security import Me, Member, Passwords, Tokens, find_member, needed
@@ -17,7 +17,7 @@ from microasgi.typed import Body, State
 users = Router()
 
 
-@users.post("/users", status=201, responses=failures(*SENT, 409))
+@users.post("/users", status=201, raises=[409])
 async def register(
     user: Annotated[NewUser, Body(embed=True)],
     database: State[Database],
@@ -31,7 +31,7 @@ async def register(
     return show(await database.write(add_member, user, password), tokens)
 
 
-@users.post("/users/login", responses=failures(*SENT, 401))
+@users.post("/users/login", raises=[401])
 async def log_in(
     user: Annotated[Credentials, Body(embed=True)],
     database: State[Database],
@@ -46,13 +46,13 @@ async def log_in(
     return show(found, tokens)
 
 
-@users.get("/user", responses=failures(401))
+@users.get("/user")
 async def get_current_user(me: Me, tokens: State[Tokens]) -> OneUser:
     """Return one's own account."""
     return show(me, tokens)
 
 
-@users.put("/user", responses=failures(*SENT, 401, 409))
+@users.put("/user", raises=[409])
 async def update_current_user(
     me: Me,
     user: Annotated[UserChanges, Body(embed=True)],
