@@ -8,15 +8,26 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Collection,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+)
 from functools import partial
-from typing import Any, Final, Protocol, TypeAlias, cast, get_args
+from types import UnionType
+from typing import Any, Final, Protocol, TypeAlias, Union, cast, get_args, get_origin
 
 from microasgi.connection import HTTPConnection
 from microasgi.endpoints import Adapted, adapt, is_class_endpoint
 from microasgi.responses import Response
 
-__all__ = ["Binder", "Binding", "Namespace", "bind", "join_binder", "wants_binding"]
+__all__ = ["Binder", "Binding", "Namespace", "bind", "is_plain", "join_binder", "wants_binding"]
 
 
 class Binding(Protocol):
@@ -44,12 +55,11 @@ _binders: Final[list[Binder]] = []
 # Options that change how a handler is called or answered; the others are for the documentation.
 _EFFECTIVE: Final = frozenset({"status", "headers", "dependencies", "json", "renderers", "etag", "idempotent"})
 _PLAIN_TYPES: Final = (Response, str, bytes, dict, list, tuple, object)
-_PLAIN_TEXT: Final = re.compile(
-    r"(typing\.|t\.)?(None|str|bytes|dict|list|tuple|object|Any|Dict|List|Never|NoReturn|\w*Response)"
-    r"|(dict|list)\[[\w\[\], |.]*\b(Any|object|str|int|float|bool|None)\]+"
-    r"|(\w+\.)*(Async)?(Iterator|Iterable|Generator)\[(str|bytes)\b.*\]"
-)
-_CONNECTION_TEXT: Final = re.compile(r"(\w+\.)*(\w*Request|\w*WebSocket|HTTPConnection)(\[.*\])?", re.DOTALL)
+_PLAIN_PARTS: Final = (Any, object, str, int, float, bool, None, type(None))
+_STREAMS: Final = (AsyncGenerator, AsyncIterable, AsyncIterator, Generator, Iterable, Iterator)
+# For annotations whose names are imported for type checkers alone.
+_CONNECTION_TEXT: Final = re.compile(r"(\w+\.)*(Request|WebSocket|HTTPConnection)(\[.*\])?", re.DOTALL)
+_RESPONSE_TEXT: Final = re.compile(r"(\w+\.)*(JSON|HTML|PlainText|Redirect|Streaming|File|Template)?Response")
 
 
 def join_binder(binder: Binder) -> None:
@@ -82,27 +92,52 @@ def wants_binding(handler: Any, path_names: Collection[str], options: Mapping[st
     parameters = [p for p in signature.parameters.values() if p.kind not in variadic and p.name not in filled]
     # The first is the request where nothing says otherwise; what has a default and no type is the handler's own.
     own = [p for p in parameters[1:] if p.annotation is not p.empty or p.default is p.empty or p.name in path_names]
-    if own or any(not _is_connection(parameter, path_names) for parameter in parameters[:1]):
+    if own or any(not _is_connection(parameter, path_names, handler) for parameter in parameters[:1]):
         return True
-    return not _is_plain(signature.return_annotation)
+    return not is_plain(_resolved(signature.return_annotation, handler))
 
 
-def _is_connection(parameter: inspect.Parameter, path_names: Collection[str]) -> bool:
-    annotation = parameter.annotation
+def _is_connection(parameter: inspect.Parameter, path_names: Collection[str], handler: Any) -> bool:
+    if parameter.kind is parameter.KEYWORD_ONLY:
+        return False
+    annotation = _resolved(parameter.annotation, handler)
     if annotation is parameter.empty:
         return parameter.name not in path_names
     if isinstance(annotation, str):
-        return _CONNECTION_TEXT.fullmatch(annotation.strip("'\" ")) is not None or annotation == "Any"
+        return _CONNECTION_TEXT.fullmatch(annotation) is not None
     kind = getattr(annotation, "__origin__", annotation)
     return annotation is Any or (isinstance(kind, type) and issubclass(kind, HTTPConnection))
 
 
-def _is_plain(annotation: Any) -> bool:
-    """Tell whether the core answers a result of this annotation in the best way."""
+def _resolved(annotation: Any, handler: Any) -> Any:
+    """Return what the text of an annotation names in the handler's module; the text where it names nothing there."""
+    if not isinstance(annotation, str):
+        return annotation
+    call: Any = handler if inspect.isroutine(handler) else getattr(handler, "__call__", handler)  # noqa: B004
+    function: Any = inspect.unwrap(getattr(call, "func", call))
+    try:
+        found = eval(annotation, getattr(function, "__globals__", {}))  # as `typing.get_type_hints` does
+    except Exception:
+        return annotation.strip("'\" ")
+    return _resolved(found, handler)
+
+
+def is_plain(annotation: Any) -> bool:
+    """Tell whether the core answers a result of this annotation as well as anything would."""
     if isinstance(annotation, str):
-        return _PLAIN_TEXT.fullmatch(annotation.strip("'\" ")) is not None
+        return _RESPONSE_TEXT.fullmatch(annotation) is not None
     if annotation is inspect.Signature.empty or annotation is None or annotation is Any:
         return True
-    if isinstance(annotation, type) and not get_args(annotation):
+    arguments = get_args(annotation)
+    if isinstance(annotation, type) and not arguments:
         return annotation in _PLAIN_TYPES or issubclass(cast("type[Any]", annotation), Response)
-    return _is_plain(inspect.formatannotation(annotation).removeprefix("collections.abc."))
+    origin = get_origin(annotation)
+    if origin in _STREAMS:
+        return arguments[0] in {str, bytes}
+    return origin in {dict, list} and all(map(_is_plain_part, arguments))
+
+
+def _is_plain_part(annotation: Any) -> bool:
+    if get_origin(annotation) in {dict, list, Union, UnionType}:
+        return all(map(_is_plain_part, get_args(annotation)))
+    return any(annotation is part for part in _PLAIN_PARTS)

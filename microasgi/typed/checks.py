@@ -22,6 +22,8 @@ Check: TypeAlias = Callable[[Any, str, list[tuple[str, str]]], None]
 _NATIVE: Final = {"msgspec": {"msgspec"}, "pydantic": {"pydantic", "pydantic_core", "annotated_types"}}
 _CONTAINERS: Final = {"items", "tuple", "mapping"}
 
+_MOST: Final = 100  # faults that are told of one body
+
 
 def foreign_check(shape: Shape, constraints: Constraints, engine: Engine, where: str) -> Callable[[Any], Any] | None:
     """Return the function that gives its value back or raises Faulty with every fault; None: nothing to check."""
@@ -39,7 +41,7 @@ def foreign_check(shape: Shape, constraints: Constraints, engine: Engine, where:
         except RecursionError:
             raise Faulty("is nested too deeply") from None
         if parts:
-            raise Faulty(*parts)
+            raise Faulty(*parts[:_MOST])
         return value
 
     return checked

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any, TypeAlias, cast
 
@@ -14,11 +15,14 @@ from microasgi.typed.bodies import FAULTY, Slots
 from microasgi.typed.exits import Exits, enter_async, enter_sync
 from microasgi.typed.faults import Fault, Faulty
 from microasgi.typed.parameters import Read
+from microasgi.typed.signature import function_of
 
-__all__ = ["Argument", "DependencyStep", "Invocation", "blame_for", "caller"]
+__all__ = ["Argument", "DependencyStep", "Invocation", "blame_for", "caller", "is_async"]
 
 Blame: TypeAlias = Callable[[ValueError], "list[Fault]"]
 EXITS = 1  # the slot for them
+# What `contextlib` puts around a generator function is one piece of code for all of them.
+_MANAGERS = tuple(cast(Any, decorate)(None).__code__ for decorate in (contextmanager, asynccontextmanager))
 
 
 class Argument:
@@ -107,18 +111,15 @@ async def _at_once(call: Callable[..., Any], *values: Any) -> Any:
     return call(*values)
 
 
-def kind_of(call: Callable[..., Any]) -> Any:
-    """Return the function to be inspected, of a partial, a callable object or a decorated function."""
-    while isinstance(call, partial):
-        call = call.func
-    if not inspect.isroutine(call) and not isinstance(call, type):
-        call = type(call).__call__
-    return inspect.unwrap(getattr(call, "__func__", call))
-
-
 def is_async(call: Callable[..., Any]) -> bool:
     """Tell whether calling it gives an awaitable."""
-    return inspect.iscoroutinefunction(kind_of(call)) or inspect.iscoroutinefunction(call)
+    return inspect.iscoroutinefunction(function_of(call)) or inspect.iscoroutinefunction(call)
+
+
+def _without_manager(call: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the generator function below `contextlib.contextmanager`, or its like: here it is one already."""
+    is_manager = getattr(call, "__code__", None) in _MANAGERS
+    return cast("Any", call).__wrapped__ if is_manager else call
 
 
 class DependencyStep:
@@ -128,7 +129,7 @@ class DependencyStep:
         self.slot = slot
         self._invocation = invocation
         self._with_function = with_function
-        function, arranged = kind_of(call), invocation.arranged(call)
+        function, arranged = function_of(call), invocation.arranged(_without_manager(call))
         self._enter: Any = None
         if inspect.isasyncgenfunction(function):
             self._enter = partial(enter_async, call=arranged)

@@ -40,20 +40,20 @@ class Exits:
     async def end_function(self) -> None:
         """Go on in those that end with the handler; what they raise is the answer."""
         self._succeeded = True
-        entered, self._of_function = self._of_function, []
         try:
-            while entered:
-                await _go_on(entered.pop())
+            with anyio.CancelScope(shield=True):
+                while self._of_function:
+                    await _go_on(self._of_function.pop())
         except Exception as error:
-            self._of_function = entered
             await self.fail(error)
 
     async def fail(self, error: Exception) -> None:
         """Throw the error into all of them; raise it again, or what the outermost that raises makes of it."""
         entered = [*self._of_request, *self._of_function]
         self._of_request, self._of_function = [], []
-        while entered:
-            error = await _throw(entered.pop(), error)
+        with anyio.CancelScope(shield=True):  # cut in the middle, a clean-up would leave things half done
+            while entered:
+                error = await _throw(entered.pop(), error)
         raise error
 
     async def finish(self) -> None:

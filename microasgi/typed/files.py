@@ -32,6 +32,11 @@ class ReadForm:
         """Return all values of this name."""
         return self._form.getlist(name)
 
+    @property
+    def names(self) -> list[str]:
+        """The names of its fields and files."""
+        return list(self._form)
+
     async def load(self, name: str) -> None:
         """Read the files of this name."""
         for value in self._form.getlist(name):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from enum import Enum
 from typing import Any, Final, get_args, get_origin
 
@@ -25,6 +26,7 @@ class _Absence(Enum):
 
 
 _ABSENT: Final = _Absence.ABSENT
+_MOST: Final = 20  # unknown names that are told
 _MANY: Final = (list, set, frozenset, tuple)
 
 
@@ -41,11 +43,12 @@ class Group:
             parameter, read = self._field(field, type(marker), raw=model.raw)
             self.parameters.append(parameter)
             self._fields.append((field.name, read))
+        self._closed = model.closed and marker.place in {"query", "form"}
         self._aliases = {name: one.alias for (name, _), one in zip(self._fields, self.parameters, strict=True)}
 
     def _field(self, field: ModelField, kind: type[Marker], *, raw: bool) -> tuple[Parameter, Read]:
         hint = Hint(field.annotation) if raw else read_hint(field.annotation, self._where, field.name)
-        marker = hint.marker if isinstance(hint.marker, Marker) else kind(field.alias)
+        marker = copy(hint.marker) if isinstance(hint.marker, Marker) else kind(field.alias)
         if marker.alias is None:
             marker.alias = field.alias
         given = Given(field.name, Hint(hint.annotation, marker, hint.constraints), EMPTY, by_keyword=True)
@@ -84,7 +87,7 @@ class Group:
     def read(self, source: Any) -> Any:
         """Return the model for a connection, or a form; Faulty with pointers that begin with a field's name."""
         values: dict[str, Any] = {}
-        parts: list[tuple[str, str]] = []
+        parts: list[tuple[str, str]] = self._unknown(source) if self._closed else []
         for name, read in self._fields:
             try:
                 value = read(source)
@@ -101,6 +104,10 @@ class Group:
         if parts:
             raise Faulty(*parts)
         return self._build(values)
+
+    def _unknown(self, source: Any) -> list[tuple[str, str]]:
+        names = source.query_params if self._place == "query" else source.names
+        return [(f"/{name}", "is not known") for name in names if name not in self._aliases.values()][:_MOST]
 
     def blame(self, error: ValueError) -> list[Fault]:
         """Return the faults that an error of `read` stands for."""

@@ -16,7 +16,7 @@ from microasgi.typed.models import is_model
 from microasgi.typed.signature import EMPTY, Given
 from microasgi.typed.texts import text_type
 
-__all__ = ["holds_bytes", "how_to_write", "infer", "name_of"]
+__all__ = ["how_to_write", "infer", "name_of"]
 
 
 def infer(given: Given, methods: Collection[str], websocket: bool, where: str) -> Marker:
@@ -49,11 +49,6 @@ def _refuse_without_body(given: Given, methods: Collection[str], websocket: bool
 
 def _holds_model(annotation: Any) -> bool:
     return is_model(annotation) or any(_holds_model(one) for one in get_args(annotation))
-
-
-def holds_bytes(annotation: Any) -> bool:
-    """Tell whether this is bytes, or a list of them."""
-    return annotation is bytes or any(holds_bytes(one) for one in get_args(annotation))
 
 
 def name_of(annotation: Any) -> str:

@@ -7,17 +7,36 @@ from typing import Any, Final
 
 from microasgi.background import BackgroundTasks
 from microasgi.connection import HTTPConnection
+from microasgi.exceptions import ConfigurationError
 from microasgi.requests import Request
 from microasgi.responses import Response
 from microasgi.typed.bodies import Slots
 from microasgi.typed.conditional import Respond
 from microasgi.typed.faults import Fault
 from microasgi.typed.parameters import Read
+from microasgi.websockets import WebSocket
 
-__all__ = ["MakeStep", "dressed", "find_state", "merge_response", "read_state", "run_after"]
+__all__ = [
+    "Dress",
+    "MakeStep",
+    "dressed",
+    "find_state",
+    "merge_response",
+    "read_state",
+    "refuse_elsewhere",
+    "run_after",
+]
 
 
 _DRESS: Final = "microasgi.response"
+
+
+class Dress(Response):
+    """What a handler gets that asks for a `Response`: headers, cookies, a status (0: as the route says)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.status_code = 0
 
 
 class MakeStep:
@@ -30,8 +49,24 @@ class MakeStep:
     async def run(self, slots: Slots, faults: list[Fault]) -> None:
         """Fill the slot."""
         slots[self.slot] = made = self._make()
-        if isinstance(made, Response):  # where what answers finds it
+        if isinstance(made, Dress):  # where what answers finds it
             slots[0].scope[_DRESS] = made
+
+
+def refuse_elsewhere(kind: type, name: str, *, websocket: bool, where: str) -> None:
+    """Refuse what a websocket, or a request, does not have."""
+    if kind in {BackgroundTasks, Response} and websocket:
+        raise ConfigurationError(
+            f"{where}: nobody can fill {name}: a websocket has no response, so there is no {kind.__name__} for it; "
+            "work beside the socket is started by app.tasks.start_soon"
+        )
+    other = Request if websocket else WebSocket
+    if issubclass(kind, other):
+        what = "a websocket" if websocket else "a request"
+        raise ConfigurationError(
+            f"{where}: {name} is to be a {other.__name__}, and the route answers {what}: annotate what is used for "
+            "both kinds with HTTPConnection"
+        )
 
 
 def find_state(connection: HTTPConnection[Any]) -> Any:
@@ -77,7 +112,7 @@ def dressed(respond: Respond) -> Respond:
 
 def merge_response(response: Response, dress: Response) -> Response:
     """Return the response with the status, the headers, the cookies and the background of another one."""
-    if dress.status_code != 200 and response.status_code in {200, 204}:
+    if dress.status_code and response.status_code != dress.status_code:
         response = response.with_status(dress.status_code)
     response = response.as_returned()
     given = [pair for pair in dress.raw_headers if pair[0] not in {b"content-length", b"content-type"}]

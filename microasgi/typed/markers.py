@@ -159,6 +159,9 @@ class Security(Depends):
 class FromState:
     """In `Annotated`: the value that the lifespan (or a middleware) put into the state under the parameter's name."""
 
+    def __repr__(self) -> str:
+        return "FromState()"
+
 
 T = TypeVar("T")
 State: TypeAlias = Annotated[T, FromState()]

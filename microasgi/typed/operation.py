@@ -12,7 +12,7 @@ from microasgi.requests import Request
 from microasgi.responses import Response
 from microasgi.routes import Route
 from microasgi.typed.answers import finisher
-from microasgi.typed.dependencies import EXITS, caller, kind_of
+from microasgi.typed.dependencies import EXITS, caller, is_async
 from microasgi.typed.exits import Exits
 from microasgi.typed.faults import Fault, ValidationError
 from microasgi.typed.injected import merge_response, run_after
@@ -21,7 +21,7 @@ from microasgi.typed.parameters import Parameter
 from microasgi.typed.planning import Planner, Situation
 from microasgi.typed.results import result_of
 from microasgi.typed.security import SecurityScheme
-from microasgi.typed.signature import Signature, read_signature
+from microasgi.typed.signature import Signature, function_of, is_local, read_signature
 
 __all__ = ["Operation", "bind_route"]
 
@@ -31,8 +31,9 @@ _NOTHING: Overrides = {}
 
 def bind_route(route: Route, namespace: Mapping[str, Any]) -> Operation | None:
     """Return a route's handler bound, or None where it turns out that the core calls it in the best way itself."""
-    signature = read_signature(route.endpoint, namespace, route.where)
-    operation = Operation(route, signature, {**namespace} if signature.parameters else {})
+    signature = read_signature(route.endpoint, namespace, route.where, of_handler=True)
+    # Kept for dependencies that are overridden, or bound anew below a prefix; modules keep their own names.
+    operation = Operation(route, signature, {**namespace} if is_local(route.endpoint) else {})
     return None if operation.is_plain else operation
 
 
@@ -65,14 +66,14 @@ class Operation:
         self._tasks = plan.tasks.slot if plan.tasks else None
         self._response = plan.response.slot if plan.response else None
         self._has_dependencies = plan.has_dependencies
-        self._variants: dict[Any, Operation] = {}
+        self._last: tuple[Overrides, Operation] | None = None
         self._begin()
 
     def _begin(self) -> None:
         """Choose how the handler is called, and how its result is answered."""
         options = self._route.options
         arranged = self._invocation.arranged(self.handler)
-        self._start = _starter(self.handler, arranged, websocket=self._route.websocket)
+        self._start = _starter(self.handler, arranged, self.where if self._route.websocket else None)
         dresses = self._tasks is not None or self._response is not None
         opted = any(options.get(name) for name in OPT_INS)
         self._finish = finisher(self.result, options, self.handler, always=dresses or opted)
@@ -176,11 +177,12 @@ class Operation:
         return self._variant(overrides) if overrides else self
 
     def _variant(self, overrides: Overrides) -> Operation:
-        """Return this operation with other dependencies; made once for each set of them."""
-        key = frozenset(overrides.items())
-        if key not in self._variants:
-            self._variants[key] = Operation(self._route, self._signature, self._names, {**overrides})
-        return self._variants[key]
+        """Return this operation with other dependencies; the one made last is kept."""
+        if self._last is None or self._last[0] != overrides:
+            variant = Operation(self._route, self._signature, self._names, {**overrides})
+            variant.settle()
+            self._last = ({**overrides}, variant)
+        return self._last[1]
 
 
 def overrides_in(scope: Any) -> Overrides:
@@ -190,10 +192,11 @@ def overrides_in(scope: Any) -> Overrides:
     return overrides if outermost is None else {**getattr(outermost, "dependency_overrides", _NOTHING), **overrides}
 
 
-def _starter(handler: Any, arranged: Callable[..., Any], *, websocket: bool) -> Callable[..., Awaitable[Any]]:
-    function = kind_of(handler)
-    if websocket and not inspect.iscoroutinefunction(function):
-        raise ConfigurationError(f"{handler!r}: a websocket handler has to be `async def`")
+def _starter(handler: Any, arranged: Callable[..., Any], socket: str | None) -> Callable[..., Awaitable[Any]]:
+    """Return how the handler is called; `socket` is the place of one for websockets."""
+    function = function_of(handler)
+    if socket is not None and not is_async(handler):
+        raise ConfigurationError(f"{socket}: a websocket handler has to be `async def`")
     if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
         return partial(_begin_stream, arranged)
     return caller(handler, arranged)

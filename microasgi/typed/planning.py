@@ -17,10 +17,11 @@ from microasgi.paths import Parameter as PathParameter
 from microasgi.responses import Response
 from microasgi.typed.bodies import BodyStep, FormStep
 from microasgi.typed.dependencies import Argument, DependencyStep, Invocation, blame_for
-from microasgi.typed.files import file_reader, is_file_type
+from microasgi.typed.files import file_reader, is_file_type, wants_bytes
+from microasgi.typed.graph import Graph, override_of
 from microasgi.typed.groups import Group
-from microasgi.typed.inference import holds_bytes, how_to_write, infer, name_of
-from microasgi.typed.injected import MakeStep, find_state, read_state
+from microasgi.typed.inference import how_to_write, infer, name_of
+from microasgi.typed.injected import Dress, MakeStep, find_state, read_state, refuse_elsewhere
 from microasgi.typed.markers import Body, Depends, File, Form, FromState, Marker, Path, Security
 from microasgi.typed.models import is_model, text_model
 from microasgi.typed.parameters import CONVERTED, Parameter, reader
@@ -61,10 +62,9 @@ class Planner:
         self.body: BodyStep | None = None
         self.tasks: MakeStep | None = None
         self.response: MakeStep | None = None
-        self._dependencies: dict[Any, int] = {}
+        self._graph = Graph()
         self._members: list[Argument] = []  # arguments from the body, in the order of its parameters
         self._invocations: list[Invocation] = []
-        self._chain: list[Any] = []
 
     @property
     def has_dependencies(self) -> bool:
@@ -90,7 +90,9 @@ class Planner:
         """Return a callable's call, the steps before it added."""
         arguments: list[Argument] = []
         for position, given in enumerate(signature.parameters):
-            argument = self._argument(given, signature, scopes, may_be_connection=of_handler and position == 0)
+            argument = self._argument(
+                given, signature, scopes, may_be_connection=of_handler and position == 0 and not given.by_keyword
+            )
             if argument is not None:
                 argument.by_keyword = given.by_keyword
                 arguments.append(argument)
@@ -140,18 +142,20 @@ class Planner:
         kind = get_origin(annotation) or annotation
         if not isinstance(kind, type):
             return None
+        refuse_elsewhere(kind, given.name, websocket=self._situation.websocket, where=self._situation.where)
         if issubclass(kind, HTTPConnection):
             return self._at(given, 0)
         if kind is State:
             return Argument(given.name, 0, find_state, blame_for("", given.name))
         if kind is SecurityScopes:
+            self._graph.read_scopes()
             wanted = SecurityScopes(scopes)
             return Argument(given.name, 0, lambda _: wanted, blame_for("", given.name))
         if kind is BackgroundTasks:
             self.tasks = self.tasks or self._add(MakeStep(self._new_slot(), BackgroundTasks))
             return self._at(given, self.tasks.slot)
         if kind is Response:
-            self.response = self.response or self._add(MakeStep(self._new_slot(), Response))
+            self.response = self.response or self._add(MakeStep(self._new_slot(), Dress))
             return self._at(given, self.response.slot)
         return None
 
@@ -174,6 +178,10 @@ class Planner:
                 f"become. {how_to_write(given)}"
             )
         parameter = Parameter(given, marker, text)
+        if isinstance(marker, Path) and text is not None and text.container is not None:
+            raise ConfigurationError(
+                f"{where}: {given.name} is a list, and a path has one text of a name: take it apart"
+            )
         if isinstance(marker, Path):
             return self._from_path(given, parameter, where)
         if isinstance(marker, Form):
@@ -220,7 +228,7 @@ class Planner:
         return argument
 
     def _from_file(self, given: Given, marker: Marker, where: str) -> Argument:
-        if not (is_file_type(given.hint.annotation) or holds_bytes(given.hint.annotation)):
+        if not (is_file_type(given.hint.annotation) or wants_bytes(given.hint.annotation)):
             raise ConfigurationError(
                 f"{where}: {given.name} is a {name_of(given.hint.annotation)}: a file is UploadFile, bytes or a list"
             )
@@ -243,20 +251,15 @@ class Planner:
             scopes = (*scopes, *(scope for scope in marker.scopes if scope not in scopes))
         if _is_scheme(call):
             self.security.append((cast("SecurityScheme[Any]", call), scopes))
-        key: tuple[Any, Scopes] = (call, scopes)
-        if marker.use_cache and key in self._dependencies:
-            return self._dependencies[key]
-        if call in self._chain:
-            circle = " -> ".join(name_of(one) for one in [*self._chain, call])
-            raise ConfigurationError(f"{where}: dependencies go in a circle: {circle}")
-        self._chain.append(call)
-        signature = read_signature(self._situation.overrides.get(call, call), self._situation.names, where)
+        known = self._graph.find(call, scopes, marker)
+        if known is not None:
+            return known
+        self._graph.enter(call, marker, where)
+        signature = read_signature(override_of(call, self._situation.overrides), self._situation.names, where)
         invocation = self.invocation(signature, scopes)
-        self._chain.pop()
         with_function = marker.scope == "function"
         step = self._add(DependencyStep(self._new_slot(), signature.call, invocation, with_function=with_function))
-        if marker.use_cache:
-            self._dependencies[key] = step.slot
+        self._graph.leave(scopes, marker, step.slot)
         return step.slot
 
     def _form_of(self, parameters: list[Parameter]) -> int:
@@ -269,12 +272,13 @@ class Planner:
 
     def _need(self, step: BodyStep | FormStep) -> None:
         """Read the body now if a dependency takes something from it."""
-        if self._chain and step in self._late:
+        if self._graph.is_open and step in self._late:
             self._late.remove(step)
             self.steps.append(step)
 
     def _know(self, parameter: Parameter) -> None:
-        self.parameters.setdefault((parameter.place, parameter.alias.lower()), parameter)
+        alias = parameter.alias.lower() if parameter.place == "header" else parameter.alias
+        self.parameters.setdefault((parameter.place, alias), parameter)
 
     def _new_slot(self) -> int:
         self.slots += 1

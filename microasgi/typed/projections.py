@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Set
 from typing import Any, Final, TypeAlias
 
 from microasgi.typed import msgspecmodels
-from microasgi.typed.shapes import Shape
+from microasgi.typed.shapes import Shape, walk
 
 __all__ = ["Cut", "is_leaf_model", "projection"]
 
@@ -31,7 +31,7 @@ def is_leaf_model(shape: Shape) -> bool:
     return (
         shape.kind == "model"
         and shape.model != "typeddict"
-        and all(_Builder("").cut(field.shape) is None for field in shape.fields)
+        and not any(node.kind == "model" for field in shape.fields for node in walk(field.shape))
     )
 
 
@@ -52,8 +52,10 @@ class _Builder:
             return None
         if shape.kind == "items":
             leaf = shape.parts[0].type if is_leaf_model(shape.parts[0]) else None
-            return _each(cuts[0], leaf)
-        return _positions(cuts) if shape.kind == "tuple" else _members(cuts[-1])
+            return _each(cuts[0], leaf, self._where)
+        if shape.kind == "tuple":
+            return _positions(cuts, self._where)
+        return _members(cuts[-1], self._where)
 
     def _model_once(self, shape: Shape) -> Cut:
         return self._models.get(id(shape.fields)) or self._model(shape)
@@ -145,12 +147,21 @@ def _first_that_fits(models: list[tuple[frozenset[str], Cut]]) -> Cut:
     return cut
 
 
-def _each(inner: Cut | None, leaf: Any) -> Cut:
+def _scalar(value: Any, wanted: str, where: str) -> Any:
+    """Return what cannot be cut if it holds nothing; sent whole, it could have more than the annotation names."""
+    if value is None or isinstance(value, (str, int, float)):
+        return value
+    raise TypeError(f"{where}: the answer is to be {wanted}, and it is {_named(value)}")
+
+
+def _each(inner: Cut | None, leaf: Any, where: str) -> Cut:
     leaves = {leaf}
 
     def cut(value: Any) -> Any:
-        if inner is None or (value.__class__ is not list and not _is_sequence(value)):
+        if inner is None:
             return value
+        if value.__class__ is not list and not _is_sequence(value):
+            return _scalar(value, "a list", where)
         if leaf is not None and {*map(type, value)} == leaves:
             return value
         items = [inner(item) for item in value]
@@ -159,20 +170,22 @@ def _each(inner: Cut | None, leaf: Any) -> Cut:
     return cut
 
 
-def _positions(cuts: list[Cut | None]) -> Cut:
+def _positions(cuts: list[Cut | None], where: str) -> Cut:
     def cut(value: Any) -> Any:
         if not _is_sequence(value):
-            return value
+            return _scalar(value, "a tuple", where)
         items = [item if inner is None else inner(item) for item, inner in zip(value, cuts, strict=False)]
         return value if all(map(_is, items, value)) else items
 
     return cut
 
 
-def _members(inner: Cut | None) -> Cut:
+def _members(inner: Cut | None, where: str) -> Cut:
     def cut(value: Any) -> Any:
-        if inner is None or not _is_mapping(value):
+        if inner is None:
             return value
+        if not _is_mapping(value):
+            return _scalar(value, "a dict", where)
         members = {name: inner(item) for name, item in value.items()}
         return value if all(map(_is, members.values(), value.values())) else members
 

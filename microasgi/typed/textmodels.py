@@ -40,6 +40,8 @@ class TextModel:
     fields: tuple[ModelField, ...]
     raw: bool
     build: Callable[[dict[str, Any]], Any]
+    closed: bool = False
+    """Whether the model allows no names but those of its fields."""
 
 
 def text_model(annotation: Any, where: str) -> TextModel:
@@ -56,10 +58,16 @@ def text_model(annotation: Any, where: str) -> TextModel:
         raise ConfigurationError(f"{where}: {shape.annotation!r}.{nameless} has an AliasPath: a parameter has one name")
     fields = tuple(ModelField(one.name, one.alias, one.annotation, one.required, one.default) for one in taken)
     if shape.model == "pydantic":
-        return TextModel(fields, raw=True, build=_pydantic_builder(shape, fields, where))
+        return TextModel(fields, raw=True, build=_pydantic_builder(shape, fields, where), closed=_is_closed(shape.type))
     if shape.model == "typeddict":
         return TextModel(fields, raw=False, build=dict)
-    return TextModel(fields, raw=False, build=_builder(shape))
+    return TextModel(fields, raw=False, build=_builder(shape), closed=_is_closed(shape.type))
+
+
+def _is_closed(cls: Any) -> bool:
+    config: Any = getattr(cls, "model_config", {})  # pydantic's
+    own: Any = getattr(cls, "__struct_config__", None)  # msgspec's
+    return config.get("extra") == "forbid" or bool(getattr(own, "forbid_unknown_fields", False))
 
 
 def _builder(shape: Shape) -> Callable[[dict[str, Any]], Any]:
