@@ -6,23 +6,21 @@ used. Until it has answered, a schema is an empty dict that is filled in later.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from microasgi.exceptions import ConfigurationError
 from microasgi.serialization import encode_json
 from microasgi.typed.constraints import Constraints
 from microasgi.typed.modelschemas import json_schemas
+from microasgi.typed.references import names_in, rename
 
 __all__ = ["JSONSchema", "Schemas", "require_json"]
 
 JSONSchema = dict[str, Any]
 
 _REF: Final = "#/components/schemas/"
-# Keywords that hold schemas by names that are the user's, and keywords that hold values.
-_BY_NAME: Final = frozenset({"$defs", "dependentSchemas", "patternProperties", "properties"})
-_VALUES: Final = frozenset({"const", "default", "enum", "example", "examples"})
 _NO_CONSTRAINTS: Final = Constraints()
 
 
@@ -103,16 +101,22 @@ class Schemas:
         if not wanted:
             return _Answer([], {})
         try:
-            found, components = json_schemas([one.question for one in wanted], serialization=serialization)
+            questions = [one.question for one in wanted]
+            found, components = json_schemas(questions, serialization=serialization, among=self._annotations)
         except ConfigurationError:
-            self._find_culprit(wanted, serialization)
+            self._find_culprit()
             raise
         for one, schema in zip(wanted, found, strict=True):
             one.fill(schema)
         return _Answer([one.schema for one in wanted], components)
 
-    def _find_culprit(self, wanted: list[_Wanted], serialization: bool) -> None:
-        for one in wanted:
+    @property
+    def _annotations(self) -> list[Any]:
+        """What is read and what is written, whose names have to be told apart."""
+        return [one.annotation for wanted in self._wanted.values() for one in wanted]
+
+    def _find_culprit(self) -> None:
+        for serialization, one in ((key, one) for key, wanted in self._wanted.items() for one in wanted):
             try:
                 json_schemas([one.question], serialization=serialization)
             except ConfigurationError as error:
@@ -126,10 +130,7 @@ class _Answer:
 
     def rename(self, names: Mapping[str, str]) -> None:
         """Give components other names, wherever they are referred to."""
-        for schema in (*self.schemas, *self.components.values()):
-            for holder, key, name in _references(schema):
-                if name in names:
-                    holder[key] = _REF + names[name]
+        rename([*self.schemas, *self.components.values()], names, _REF)
         for old, new in names.items():
             self.components[new] = self.components.pop(old)
 
@@ -141,43 +142,11 @@ def _split(read: _Answer, written: _Answer) -> dict[str, JSONSchema]:
     size = -1
     while size < len(differing):  # what refers to one that differs, differs as well
         size = len(differing)
-        differing |= {name for name in shared if _names_in(read.components[name]) & differing}
+        differing |= {name for name in shared if names_in(read.components[name], _REF) & differing}
     taken = read.components.keys() | written.components.keys()
     for answer, ending in ((read, "-Input"), (written, "-Output")):
         answer.rename({name: _free_name(name + ending, taken) for name in sorted(differing)})
     return {**read.components, **written.components}
-
-
-def _names_in(schema: JSONSchema) -> set[str]:
-    return {name for _, _, name in _references(schema)}
-
-
-def _references(value: Any) -> Iterator[tuple[dict[str, Any], str, str]]:
-    """Yield where a component is referred to: the dict, its key, and the component's name."""
-    if isinstance(value, list):
-        for item in cast("list[object]", value):
-            yield from _references(item)
-    if not isinstance(value, dict):
-        return
-    holder = cast(dict[str, Any], value)
-    for key, item in [*holder.items()]:
-        if key in _BY_NAME and isinstance(item, dict):
-            yield from _references([*cast(dict[str, Any], item).values()])
-        elif key == "discriminator" and isinstance(item, dict):
-            yield from _mapped(cast(dict[str, Any], item).get("mapping"))
-        elif key == "$ref" and isinstance(item, str) and item.startswith(_REF):
-            yield holder, key, item.removeprefix(_REF)
-        elif key not in _VALUES:
-            yield from _references(item)
-
-
-def _mapped(mapping: Any) -> Iterator[tuple[dict[str, Any], str, str]]:
-    """Yield the references of a discriminator (OpenAPI 3.1 section 4.8.25)."""
-    if isinstance(mapping, dict):
-        holder = cast(dict[str, Any], mapping)
-        for key, item in [*holder.items()]:
-            if isinstance(item, str) and item.startswith(_REF):
-                yield holder, key, item.removeprefix(_REF)
 
 
 def _free_name(name: str, taken: Mapping[str, Any] | set[str]) -> str:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from microasgi.typed import pydanticmodels
+from microasgi.typed.componentnames import component_names, free_name
 from microasgi.typed.constraints import Constraints
-from microasgi.typed.schemas import Schema, Writer, constrained, title
+from microasgi.typed.references import reachable, rename
+from microasgi.typed.schemas import Schema, Writer, constrained
 from microasgi.typed.shapes import Shape, pydantic_part, shape_of, walk
 
 __all__ = ["json_schemas"]
-
-# What the name of a component may be made of (OpenAPI 3.1 section 4.8.7.1).
-_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 def json_schemas(
@@ -22,49 +20,69 @@ def json_schemas(
     *,
     serialization: bool,
     ref: str = "#/components/schemas/{name}",
+    among: Iterable[Any] = (),
 ) -> tuple[list[Schema], dict[str, Schema]]:
     """Return the JSON Schema (2020-12) of each annotation and the components by name.
 
-    `serialization` asks for what is written instead of what is read. ConfigurationError for a type without a schema.
+    `serialization` asks for what is written instead of what is read. `among` has all annotations of the document: a
+    model is named so that it is told from the models of these. ConfigurationError for a type without a schema.
     """
     shapes = [shape_of(annotation, "the document") for annotation, _ in annotations]
-    foreign = [pydantic_part(shape) is not None for shape in shapes]
-    asked = [annotation for (annotation, _), is_foreign in zip(annotations, foreign, strict=True) if is_foreign]
-    answers, components = pydanticmodels.json_schemas(asked, ref, serialization=serialization) if asked else ([], {})
-    own = [shape for shape, is_foreign in zip(shapes, foreign, strict=True) if not is_foreign]
-    classes = _classes(own)
-    names = _names(classes, components, serialization=serialization)
-    writer = Writer(names, ref, serialization=serialization)
-    components.update({names[annotation]: writer.component(shape) for annotation, shape in classes.items()})
+    names = component_names([*_classes([shape_of(one, "the document") for one in among]), *_classes(shapes)])
+    is_foreign = [pydantic_part(shape) is not None for shape in shapes]
+    foreign = [shape for shape, yes in zip(shapes, is_foreign, strict=True) if yes]
+    answers, components = _ask_pydantic(foreign, names, ref, serialization=serialization) if foreign else ([], {})
+    classes = _classes(shape for shape, yes in zip(shapes, is_foreign, strict=True) if not yes)
+    writer, own = _written(classes, names, components, ref, serialization=serialization)
     waiting = iter(answers)
     schemas: list[Schema] = []
-    for shape, is_foreign, (_, constraints) in zip(shapes, foreign, annotations, strict=True):
-        schemas.append(constrained(next(waiting) if is_foreign else writer.schema(shape), constraints))
-    return schemas, components
+    for shape, yes, (_, constraints) in zip(shapes, is_foreign, annotations, strict=True):
+        schemas.append(constrained(next(waiting) if yes else writer.schema(shape), constraints))
+    return schemas, {**components, **own}
 
 
-def _classes(shapes: list[Shape]) -> dict[Any, Shape]:
+def _classes(shapes: Iterable[Shape]) -> dict[Any, Shape]:
     """Return the models and enums, by annotation."""
     nodes = [node for shape in shapes for node in walk(shape)]
     return {node.annotation: node for node in nodes if node.kind in {"model", "enum"}}
 
 
-def _names(classes: dict[Any, Shape], taken: dict[str, Schema], *, serialization: bool) -> dict[Any, str]:
-    """Return a name for each class: its own, with its module where that is not clear, and a number if it must be."""
-    short = {annotation: _NOT_IN_NAMES.sub("_", title(annotation)) for annotation in classes}
-    bare = Writer({}, "", serialization=serialization)
-    names: dict[Any, str] = {}
-    given: set[str] = set()
-    for annotation, name in short.items():
-        shape = classes[annotation]
-        # An enum is the same for every engine.
-        shared = shape.kind == "enum" and taken.get(name) == bare.component(shape)
-        if not shared and (name in taken or list(short.values()).count(name) > 1):
-            name = _NOT_IN_NAMES.sub("_", f"{shape.type.__module__}.{name}")
-        number = 2
-        unique = name
-        while unique in given or (unique in taken and not shared):
-            unique, number = f"{name}{number}", number + 1
-        given.add(unique)
-        names[annotation] = unique
-    return names
+def _ask_pydantic(
+    shapes: Sequence[Shape], names: dict[Any, str], ref: str, *, serialization: bool
+) -> tuple[list[Schema], dict[str, Schema]]:
+    """Return what pydantic says of the shapes, its components by our names."""
+    # The answer for a class alone is a reference, and so its name.
+    classes = [*_classes(shapes)]
+    asked = [shape.annotation for shape in shapes]
+    answers, found = pydanticmodels.json_schemas([*asked, *classes], ref, serialization=serialization)
+    prefix = ref.partition("{")[0]
+    given = {
+        str(answer["$ref"]).removeprefix(prefix): names[annotation]
+        for annotation, answer in zip(classes, answers[len(asked) :], strict=True)
+        if "$ref" in answer
+    }
+    taken = {*names.values()}
+    for name in found:  # of a class that only pydantic knows of
+        given.setdefault(name, free_name(name, taken))
+    answers = answers[: len(asked)]
+    rename([*answers, *found.values()], given, prefix)
+    components = {given[name]: schema for name, schema in found.items()}
+    return answers, reachable(answers, components, prefix)
+
+
+def _written(
+    classes: dict[Any, Shape], names: dict[Any, str], taken: dict[str, Schema], ref: str, *, serialization: bool
+) -> tuple[Writer, dict[str, Schema]]:
+    """Return the writer of what is not pydantic's, and its components.
+
+    A class that pydantic describes as well, and otherwise than it is here, has two.
+    """
+    own: dict[Any, str] = {**names}
+    while True:
+        writer = Writer(own, ref, serialization=serialization)
+        components = {annotation: writer.component(shape) for annotation, shape in classes.items()}
+        clashing = [one for one, schema in components.items() if taken.get(own[one], schema) != schema]
+        if not clashing:
+            return writer, {own[annotation]: schema for annotation, schema in components.items()}
+        for annotation in clashing:
+            own[annotation] = free_name(own[annotation], {*taken, *own.values()})

@@ -228,12 +228,13 @@ def test_renderers_offer_other_media_types(describe: Any) -> None:
     }
 
 
-def test_an_annotation_that_nobody_can_resolve_says_nothing(describe: Any) -> None:
+@pytest.mark.parametrize("name", ["Response", "HTMLResponse"])
+def test_a_class_that_only_type_checkers_import_says_nothing(describe: Any, name: str) -> None:
     app = MicroASGI()
 
     async def f(request: Request[Any]) -> Any: ...
 
-    f.__annotations__["return"] = "Missing"
+    f.__annotations__["return"] = f"missing.{name}"
     app.get("/")(f)
     assert describe(app)["responses"] == {"200": {"description": "OK"}}
 

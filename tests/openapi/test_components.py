@@ -24,7 +24,7 @@ class Engine:
         self._answers = {False: read, True: written}
         self.asked: list[tuple[bool, list[Any]]] = []
 
-    def __call__(self, annotations: Any, *, serialization: bool) -> Any:
+    def __call__(self, annotations: Any, *, serialization: bool, among: Any = ()) -> Any:
         self.asked.append((serialization, [annotation for annotation, _ in annotations]))
         if ValueError in self.asked[-1][1]:
             raise ConfigurationError("ValueError is no model")
@@ -127,6 +127,40 @@ def test_models_of_one_name_are_told_apart(ask: Any) -> None:
         assert re.fullmatch(r"[A-Za-z0-9._-]+", name)
         found.append(document["components"]["schemas"][name]["properties"]["value"]["type"])
     assert found == ["integer", "string"]
+
+
+def test_a_model_has_one_name_whether_it_is_read_or_written(ask: Any) -> None:
+    pydantic = pytest.importorskip("pydantic")
+    one, other = make_dataclass("Item", [("value", int)]), pydantic.create_model("Item", value=(str, "a"))
+    one.__module__, other.__module__, other.__qualname__ = "shop.models", "shop.blog", "Item"
+    app = MicroASGI()
+
+    async def read(item: Any) -> None: ...
+    async def write(item: Any) -> Any: ...
+
+    read.__annotations__["item"] = one
+    write.__annotations__.update({"item": other, "return": list[one]})  # type: ignore[valid-type]
+    app.post("/read")(read)
+    app.post("/write")(write)
+    document = ask(app)
+    assert document["components"]["schemas"].keys() == {"models.Item", "blog.Item", "Problem", "ValidationProblem"}
+    content = document["paths"]["/write"]["post"]["responses"]["200"]["content"]["application/json"]
+    assert content["schema"]["items"] == reference("models.Item")
+
+
+def test_a_model_inside_of_another_engines_is_one_component(ask: Any) -> None:
+    pydantic = pytest.importorskip("pydantic")
+    app = MicroASGI()
+
+    @dataclass
+    class Part:
+        size: int
+
+    async def f(whole: Any) -> Any: ...
+
+    f.__annotations__.update({"whole": pydantic.create_model("Whole", part=(Part, ...)), "return": Part})
+    app.post("/")(f)
+    assert ask(app)["components"]["schemas"].keys() == {"Part", "Problem", "ValidationProblem", "Whole"}
 
 
 def test_a_computed_field_is_written_and_not_read(ask: Any) -> None:

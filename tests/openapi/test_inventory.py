@@ -112,7 +112,7 @@ def test_a_class_endpoint_has_an_operation_for_each_method(ask: Any) -> None:
 
     app = MicroASGI(routes=[Route("/items", Items)])
     item = ask(app)["paths"]["/items"]
-    assert {method: one["summary"] for method, one in item.items()} == {"get": "List them.", "post": "Add one."}
+    assert {method: one["summary"] for method, one in item.items()} == {"get": "List them", "post": "Add one"}
     assert {method: one["operationId"] for method, one in item.items()} == {"get": "Items_get", "post": "Items_post"}
     assert [*item["get"]["responses"]["200"]["content"]] == ["text/plain"]
 
