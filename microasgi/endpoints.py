@@ -49,8 +49,6 @@ class HTTPEndpoint:
 
     def __init_subclass__(cls) -> None:
         cls.methods = [method for method in _METHODS if hasattr(cls, method.lower())]
-        for method in cls.methods:
-            _check_method(getattr(cls, method.lower()))
         cls._handlers = {method: adapt(_unbound(getattr(cls, method.lower()))) for method in cls.methods}
 
     _handlers: ClassVar[dict[str, Callable[..., Awaitable[Any]]]] = {}
@@ -126,17 +124,6 @@ class WebSocketEndpoint:
 
     async def on_disconnect(self, websocket: WebSocket[Any], close_code: int) -> None:
         """Clean up."""
-
-
-def _check_method(method: Callable[..., Any]) -> None:
-    """Refuse a method that wants other than the instance and the request."""
-    try:
-        inspect.signature(method).bind(None, None)
-    except TypeError as error:
-        raise ConfigurationError(
-            f"{describe(method)}: a method of a class endpoint takes self and the request ({error}). Parameters by "
-            "annotations are for functions; here they are in request.path_params and request.query_params."
-        ) from None
 
 
 def _unbound(function: Callable[..., Any]) -> Callable[[Any], Any]:

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from http import HTTPStatus
-from types import NoneType
 from typing import Any
 
 __all__ = [
@@ -45,15 +44,10 @@ class HTTPException(Exception):
     """Answer the request with this status instead of the handler's result.
 
     `detail` is shown to the client (default: the status' standard phrase); `headers` are added to the response.
-    TypeError for a detail that is no text: what else the client has to know belongs into `members` of a subclass.
+    A detail that is no text is for an exception handler, or goes as JSON to every client.
     """
 
     def __init__(self, status_code: int, detail: str | None = None, headers: Mapping[str, str] | None = None) -> None:
-        if detail.__class__ is not str and not isinstance(detail, (str, NoneType)):
-            raise TypeError(
-                f"the detail of an HTTPException is text, not {detail!r:.80}: for more, subclass it with a property "
-                "`members`, a mapping that its problem document has too"
-            )
         self.status_code = status_code
         self.detail = _PHRASES.get(status_code, "") if detail is None else detail
         self.headers = headers
