@@ -15,7 +15,7 @@ import pytest
 
 from microasgi import BackgroundTasks, ConfigurationError, MicroASGI, Request, Response, StreamingResponse, WebSocket
 from microasgi.testing import TestClient, http_scope
-from microasgi.typed import Body, Depends, Header, Query, Security, SecurityScopes, State
+from microasgi.typed import Body, Depends, Header, Query, Security, SecurityScopes, State, ValidationError
 
 
 @dataclass
@@ -421,3 +421,96 @@ def test_a_body_that_is_embedded_and_faulty_names_its_member() -> None:
     async def put(item: Annotated[User, Body(embed=True)]) -> None: ...
 
     assert TestClient(app).put("/", json={"item": {"name": 3}}).json()["errors"][0]["pointer"] == "#/item/name"
+
+
+def test_a_seam_that_nobody_has_joined_leaves_typed_handlers_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("microasgi.binding._binders", [])
+
+    async def show(n: int, m: int) -> None: ...
+
+    with pytest.raises(ConfigurationError, match="nobody can fill m"):
+        MicroASGI().get("/")(show)
+
+
+def test_a_handler_that_turns_out_to_be_plain_is_called_as_it_is() -> None:
+    async def show(request: Request) -> str | bytes:
+        return "text"
+
+    app = MicroASGI()
+    app.get("/")(show)
+    (route,) = app.routes
+    assert getattr(route, "binding") is None  # noqa: B009
+    assert TestClient(app).get("/").text == "text"
+
+
+def test_generators_in_threads_yield_once_and_are_closed_like_others() -> None:
+    events: list[str] = []
+
+    def twice() -> Iterator[int]:
+        yield 1
+        yield 2
+
+    def not_at_all() -> Iterator[int]:
+        if events:
+            yield 1
+
+    def swallows() -> Iterator[int]:
+        try:
+            yield 1
+        except LookupError:
+            events.append("swallowed")
+
+    app = MicroASGI()
+
+    @app.get("/twice")
+    async def show(n: Annotated[int, Depends(twice, scope="function")]) -> str:
+        return "never"
+
+    @app.get("/none")
+    async def other(n: Annotated[int, Depends(not_at_all)]) -> str:
+        return "never"
+
+    @app.get("/swallows")
+    async def third(n: Annotated[int, Depends(swallows)]) -> str:
+        raise LookupError
+
+    client = TestClient(app)
+    with pytest.raises(RuntimeError, match="yields twice"):
+        client.get("/twice")
+    with pytest.raises(RuntimeError, match="without a `yield`"):
+        client.get("/none")
+    with pytest.raises(LookupError):
+        client.get("/swallows")
+    assert events == ["swallowed"]
+
+
+def test_a_body_of_bytes_may_be_empty_and_all_members_may_have_defaults() -> None:
+    app = MicroASGI()
+
+    @app.post("/raw")
+    async def raw(data: Annotated[bytes, Body()]) -> list[int]:
+        return [len(data)]
+
+    @app.post("/members")
+    async def members(a: Annotated[int, Body()] = 1, b: Annotated[int, Body()] = 2) -> list[int]:
+        return [a, b]
+
+    client = TestClient(app)
+    assert client.post("/raw").json() == [0]
+    assert client.post("/members").json() == [1, 2]
+
+
+def test_faults_read_well_in_a_log() -> None:
+    app = MicroASGI()
+    seen: list[str] = []
+
+    @app.exception_handler(ValidationError)
+    async def note(request: Request, error: ValidationError) -> Response:
+        seen.append(str(error))
+        return Response(status_code=422)
+
+    @app.get("/{n}")
+    async def show(n: int, q: int) -> None: ...
+
+    TestClient(app).get("/x?q=y")
+    assert seen == ["422: 2 parameters are faulty: path n: has to be an integer; query q: has to be an integer"]

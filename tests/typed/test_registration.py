@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import pytest
 
-from microasgi import ConfigurationError, HTTPException, MicroASGI, Request, Router, WebSocket
+from microasgi import ConfigurationError, HTTPException, MicroASGI, Request, Response, Router, WebSocket
 from microasgi.testing import TestClient
 from microasgi.typed import Body, Cookie, Depends, File, Form, Header, Path, Query
 
@@ -237,3 +237,40 @@ def test_a_handler_of_the_request_alone_is_called_as_it_is() -> None:
     (route,) = app.routes
     assert getattr(route, "call") is show  # noqa: B009
     assert getattr(route, "binding") is None  # noqa: B009
+
+
+def test_the_options_of_an_include_go_around_those_of_the_routes() -> None:
+    router = Router()
+
+    @router.get("/{n}", tags=["inner"], headers={"x-a": "inner", "x-b": "inner"}, summary="Inner", status=202)
+    async def show(n: int) -> list[int]:
+        return [n]
+
+    app = MicroASGI()
+    app.include(router, tags=["outer"], headers={"x-a": "outer", "x-c": "outer"}, summary="Outer", deprecated=True)
+    (route,) = app.routes
+    options = getattr(route, "options")  # noqa: B009
+    assert options["tags"] == ["outer", "inner"]
+    assert options["headers"] == {"x-a": "inner", "x-b": "inner", "x-c": "outer"}
+    assert (options["summary"], options["deprecated"]) == ("Inner", True)
+    answered = TestClient(app).get("/1")
+    assert (answered.status_code, answered.headers["x-a"], answered.headers["x-c"]) == (202, "inner", "outer")
+
+
+def test_a_handler_of_the_request_is_bound_when_its_include_has_options_for_it() -> None:
+    router = Router()
+
+    @router.get("/")
+    async def show(request: Request) -> dict[str, int]:
+        return {}
+
+    class Foreign:
+        async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+            await Response("foreign")(scope, receive, send)
+
+    router.add_route("/foreign", Foreign())
+    app = MicroASGI()
+    app.include(router, prefix="/in", status=201)
+    client = TestClient(app)
+    assert client.get("/in/").status_code == 201
+    assert client.get("/in/foreign").text == "foreign"
