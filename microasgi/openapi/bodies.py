@@ -73,5 +73,6 @@ def _member(field: Parameter, schema: JSONSchema) -> JSONSchema:
 
 def _file_schema(field: Parameter) -> JSONSchema:
     if not is_repeated(field.annotation):
-        return {**_FILE}
-    return {"type": "array", "items": {**_FILE}, **({"minItems": 1} if field.required else {})}
+        return {**_FILE, **field.constraints.as_schema()}
+    least = {"minItems": 1} if field.required else {}
+    return {"type": "array", "items": {**_FILE}, **least, **field.constraints.as_schema("Items")}

@@ -7,9 +7,13 @@ from typing import Any, Final
 
 from microasgi.openapi.inventory import Subject
 from microasgi.typed.conditional import IF_MATCH, IF_NONE_MATCH
+from microasgi.typed.parameters import Parameter
 
-__all__ = ["add_etag", "opted_parameters", "opted_problems"]
+__all__ = ["add_etag", "opted_keywords", "opted_parameters", "opted_problems"]
 
+# What a reader takes that answers 400 to anything else.
+_KEY: Final = r'^(?!""$)[!-~]([ -~]*[!-~])?$'
+_ETAGS: Final = r'^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$'
 _SAFE: Final = ("GET", "HEAD", "OPTIONS", "TRACE")
 _ETAG: Final = {"etag": {"schema": {"type": "string"}, "description": "Names this state of what is answered."}}
 
@@ -22,8 +26,13 @@ def opted_parameters(subject: Subject) -> Iterator[dict[str, Any]]:
     if _is_idempotent(subject):
         described = "A text of your own, new for each new request: sent again, it is answered again and not done again."
         required = {"required": True} if getattr(subject.options["idempotent"], "required", False) else {}
-        schema = {"type": "string", "minLength": 1, "maxLength": 255}
+        schema = {"type": "string", "maxLength": 255, "pattern": _KEY}
         yield {"name": "idempotency-key", "in": "header", "description": described, **required, "schema": schema}
+
+
+def opted_keywords(parameter: Parameter) -> dict[str, Any]:
+    """Return what a parameter is held to by who reads it, besides its constraints."""
+    return {"pattern": _ETAGS} if _is_precondition(parameter) else {}
 
 
 def opted_problems(subject: Subject) -> Iterator[tuple[int, str]]:
@@ -51,8 +60,11 @@ def _has_etag(subject: Subject) -> bool:
 
 
 def _has_preconditions(subject: Subject) -> bool:
-    parameters = subject.binding.parameters if subject.binding else ()
-    return any(one.marker is IF_MATCH or one.marker is IF_NONE_MATCH for one in parameters)
+    return subject.binding is not None and any(map(_is_precondition, subject.binding.parameters))
+
+
+def _is_precondition(parameter: Parameter) -> bool:
+    return parameter.marker is IF_MATCH or parameter.marker is IF_NONE_MATCH
 
 
 def _is_idempotent(subject: Subject) -> bool:

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final, Union, cast, get_args, get_origin
 from microasgi.exceptions import ConfigurationError
 from microasgi.openapi.components import JSONSchema, Schemas
 from microasgi.openapi.inventory import Subject
-from microasgi.openapi.optins import opted_parameters
+from microasgi.openapi.optins import opted_keywords, opted_parameters
 from microasgi.serialization import decode_json, encode_json
 from microasgi.typed.constraints import checker
 from microasgi.typed.parameters import Parameter
@@ -95,7 +95,7 @@ def schema_for(parameter: Parameter, subject: Subject, schemas: Schemas) -> JSON
 
 def _keywords(parameter: Parameter) -> dict[str, Any]:
     marker = parameter.marker
-    keywords: dict[str, Any] = {}
+    keywords = opted_keywords(parameter)
     if marker.title:
         keywords["title"] = marker.title
     if marker.examples and not isinstance(marker.examples, Mapping):

@@ -146,3 +146,16 @@ def test_a_model_of_a_form_is_described_field_by_field(describe: Any) -> None:
     assert media_type == "multipart/form-data"
     assert [*content["schema"]["properties"]] == ["title", "file", "note"]
     assert content["schema"]["required"] == ["title", "file"]
+
+
+def test_the_lengths_of_files_and_of_lists_of_them_are_in_the_schema(describe: Any) -> None:
+    app = MicroASGI()
+
+    @app.post("/")
+    async def f(
+        one: Annotated[UploadFile, File(max_length=1000)], many: Annotated[list[UploadFile], File(max_length=3)]
+    ) -> None: ...
+
+    _, content, _ = body_of(describe(app))
+    one, many = content["schema"]["properties"].values()
+    assert (one["maxLength"], many["minItems"], many["maxItems"]) == (1000, 1, 3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
@@ -16,6 +17,7 @@ import pytest
 from microasgi import ConfigurationError, MicroASGI, Request
 from microasgi.openapi import OpenAPI
 from microasgi.typed import Cookie, Depends, Header, Path, Preconditions, Query
+from microasgi.typed.conditional import read_tags
 from microasgi.typed.idempotency import Idempotency
 
 Key = NewType("Key", str)
@@ -289,6 +291,13 @@ def test_preconditions_bring_their_headers_and_errors_along(describe: Any) -> No
     ]
     assert all(one["description"] and "required" not in one for one in operation["parameters"])
     assert [*operation["responses"]] == ["204", "400", "412"]
+    pattern = operation["parameters"][0]["schema"]["pattern"]
+    for value in ("*", '"a"', 'W/"a", "b" ,"c"', '"a,b"', '""'):
+        assert re.search(pattern, value)
+        assert read_tags([value]) is not None
+    for value in ("", "a", '"a', '"a" "b"', '*, "a"'):
+        assert not re.search(pattern, value)
+        assert read_tags([value]) is None
 
 
 def test_headers_of_ones_own_that_have_these_names_are_ones_own(describe: Any) -> None:
@@ -308,6 +317,10 @@ def test_an_idempotent_operation_takes_a_key(describe: Any) -> None:
 
     operation = describe(app)
     assert sole(operation)["name"] == "idempotency-key"
+    pattern = sole(operation)["schema"]["pattern"]
+    assert [bool(re.search(pattern, key)) for key in ("a", "a b", '"a"', "", '""', "ä", "a\tb")] == [True] * 3 + [
+        False
+    ] * 4
     assert "required" not in sole(operation)
     assert {"400", "409", "422"} <= operation["responses"].keys()
 
