@@ -120,12 +120,24 @@ class Operation:
         return result if self._finish is None else self._finish(result)
 
     def _call_in_steps(self, request: Request[Any]) -> Awaitable[Any]:
-        return self._as_overridden(request)._perform(request)
+        operation = self._as_overridden(request) if self._has_dependencies else self
+        return operation._perform([request, *operation._blank])
 
-    async def _perform(self, request: Request[Any]) -> Any:
-        slots: list[Any] = [request, *self._blank]
+    async def _perform(self, slots: list[Any]) -> Any:
+        """Fill the slots step by step, call the handler, make its response; one coroutine for all of it."""
+        faults: list[Fault] = []
         try:
-            result = await self._run(request, slots)
+            for step in self._steps:
+                await step.run(slots, faults)
+            values = self._invocation.values(slots, faults)
+            if values is None or faults:
+                raise ValidationError(faults)
+            if self._respond is not None:
+                result = await self._respond(slots[0], values)
+            else:
+                result = await self._start(*values)
+                result = result if self._finish is None else self._finish(result)
+                result = result if self._response is None else merge_response(result, slots[self._response])
             exits: Exits | None = slots[EXITS]
             if exits is not None:
                 await exits.end_function()
@@ -133,47 +145,23 @@ class Operation:
             if slots[EXITS] is not None:
                 await slots[EXITS].fail(error)
             raise
-        return result
-
-    async def _run(self, connection: Any, slots: list[Any]) -> Any:
-        faults: list[Fault] = []
-        for step in self._steps:
-            await step.run(slots, faults)
-        values = self._invocation.values(slots, faults)
-        if values is None or faults:
-            raise ValidationError(faults)
-        if self._respond is not None:
-            result = await self._respond(connection, values)
-        else:
-            result = await self._start(*values)
-            result = result if self._finish is None else self._finish(result)
-            if self._response is not None:
-                result = merge_response(result, slots[self._response])
         return result if self._tasks is None else run_after(result, slots[self._tasks])
 
     async def _answer(self, request: Request[Any], values: Any) -> Response:
         result: Any = await self._start(*values)
         return cast(Response, result if self._finish is None else self._finish(result))
 
-    def _call_websocket(self, websocket: Any) -> Awaitable[Any]:
-        return self._as_overridden(websocket)._perform_websocket(websocket)
-
-    async def _perform_websocket(self, websocket: Any) -> None:
-        slots: list[Any] = [websocket, *self._blank]
+    async def _call_websocket(self, websocket: Any) -> None:
+        operation = self._as_overridden(websocket) if self._has_dependencies else self
+        slots: list[Any] = [websocket, *operation._blank]
         try:
-            await self._run(websocket, slots)
-            if slots[EXITS] is not None:
-                await slots[EXITS].end_function()
-        except Exception as error:
-            if slots[EXITS] is not None:
-                await slots[EXITS].fail(error)
-            raise
+            await operation._perform(slots)
         finally:
             if slots[EXITS] is not None:
                 await slots[EXITS].finish()
 
     def _as_overridden(self, connection: Any) -> Operation:
-        overrides = overrides_in(connection.scope) if self._has_dependencies else None
+        overrides = overrides_in(connection.scope)
         return self._variant(overrides) if overrides else self
 
     def _variant(self, overrides: Overrides) -> Operation:
