@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Generator, Iterable, Iterator, Mapping
 from inspect import Parameter, unwrap
 from types import NoneType
-from typing import Any, Final, Literal, cast, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Final, Literal, cast, get_args, get_origin, get_type_hints
 
 from microasgi.exceptions import HTTPException
 from microasgi.openapi.components import JSONSchema, Schemas
@@ -16,6 +16,7 @@ from microasgi.openapi.inventory import Subject
 from microasgi.openapi.optins import add_etag
 from microasgi.openapi.parameters import bare, members, union_of
 from microasgi.responses import RedirectResponse, Response
+from microasgi.typed.models import is_model
 from microasgi.typed.negotiated import read_offer
 from microasgi.typed.pagination import HeaderNote
 
@@ -80,15 +81,7 @@ def _add_notes(response: dict[str, Any], annotation: Any) -> None:
 
 def _returned(subject: Subject) -> list[Any]:
     """Return the types of what the handler returns, each of which is sent in its own way."""
-    hint = _hint(subject.handler) if subject.binding is None else subject.binding.returned
-    hinted = _kinds_of(hint)
-    if subject.binding is None or (subject.binding.result.encode is None and hint is not Parameter.empty):
-        return hinted
-    result = subject.binding.result
-    # The binding has resolved all names, and left out the classes of responses.
-    stream = cast(Any, AsyncIterator)[result.annotation]
-    known = [stream] if result.stream else _kinds_of(result.annotation)
-    return known + [kind for kind in hinted if _is_a(kind, Response) and kind not in known]
+    return _kinds_of(_hint(subject.handler) if subject.binding is None else subject.binding.returned)
 
 
 def _hint(handler: Any) -> Any:
@@ -101,8 +94,11 @@ def _hint(handler: Any) -> Any:
 
 def _kinds_of(annotation: Any) -> list[Any]:
     """Return what is sent by itself; of a pair of value and status, the value."""
+    kinds = members(annotation)
+    if len(kinds) > 1 and get_origin(annotation) is Annotated and all(map(is_model, kinds)):
+        return [annotation]  # with what tells them apart
     found: list[Any] = []
-    for kind in members(annotation):
+    for kind in kinds:
         parts = get_args(bare(kind))
         is_pair = get_origin(bare(kind)) is tuple and len(parts) in {2, 3} and _is_status(bare(parts[1]))
         found += [one for one in (_kinds_of(parts[0]) if is_pair else [kind]) if one not in found]

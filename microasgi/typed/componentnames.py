@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any, Final, get_args, get_origin
+from types import NoneType, UnionType
+from typing import Any, Final, Union, get_args, get_origin
 
 __all__ = ["component_names", "free_name"]
 
@@ -58,11 +59,15 @@ def _written(annotation: Any, depth: int) -> str:
     generic: Any = getattr(annotation, "__pydantic_generic_metadata__", None) or {}
     origin: Any = generic.get("origin") or get_origin(annotation) or annotation
     arguments: tuple[Any, ...] = generic.get("args") or get_args(annotation)
+    if origin in {Union, UnionType}:
+        return "_or_".join(_written(argument, depth) for argument in arguments)
     written = ".".join(_path(origin)[-depth:])
     return f"{written}[{','.join(_written(argument, depth) for argument in arguments)}" if arguments else written
 
 
 def _path(annotation: Any) -> list[str]:
+    if annotation is NoneType:
+        return ["None"]
     name = getattr(annotation, "__qualname__", None) or getattr(annotation, "__name__", None)
     if name is None:
         return [str(annotation)]

@@ -30,8 +30,10 @@ def json_schemas(
     shapes = [shape_of(annotation, "the document") for annotation, _ in annotations]
     names = component_names([*_classes([shape_of(one, "the document") for one in among]), *_classes(shapes)])
     is_foreign = [pydantic_part(shape) is not None for shape in shapes]
-    foreign = [shape for shape, yes in zip(shapes, is_foreign, strict=True) if yes]
-    answers, components = _ask_pydantic(foreign, names, ref, serialization=serialization) if foreign else ([], {})
+    foreign = _classes(shape for shape, yes in zip(shapes, is_foreign, strict=True) if yes)
+    asked = [annotation for (annotation, _), yes in zip(annotations, is_foreign, strict=True) if yes]
+    given = {one: names[one] for one in foreign}
+    answers, components = _ask_pydantic(asked, given, ref, {*names.values()}, serialization=serialization)
     classes = _classes(shape for shape, yes in zip(shapes, is_foreign, strict=True) if not yes)
     writer, own = _written(classes, names, components, ref, serialization=serialization)
     waiting = iter(answers)
@@ -48,20 +50,19 @@ def _classes(shapes: Iterable[Shape]) -> dict[Any, Shape]:
 
 
 def _ask_pydantic(
-    shapes: Sequence[Shape], names: dict[Any, str], ref: str, *, serialization: bool
+    asked: Sequence[Any], names: dict[Any, str], ref: str, taken: set[str], *, serialization: bool
 ) -> tuple[list[Schema], dict[str, Schema]]:
-    """Return what pydantic says of the shapes, its components by our names."""
+    """Return what pydantic says of the annotations, and its components: those of these classes by these names."""
+    if not asked:
+        return [], {}
     # The answer for a class alone is a reference, and so its name.
-    classes = [*_classes(shapes)]
-    asked = [shape.annotation for shape in shapes]
-    answers, found = pydanticmodels.json_schemas([*asked, *classes], ref, serialization=serialization)
+    answers, found = pydanticmodels.json_schemas([*asked, *names], ref, serialization=serialization)
     prefix = ref.partition("{")[0]
     given = {
-        str(answer["$ref"]).removeprefix(prefix): names[annotation]
-        for annotation, answer in zip(classes, answers[len(asked) :], strict=True)
+        str(answer["$ref"]).removeprefix(prefix): name
+        for name, answer in zip(names.values(), answers[len(asked) :], strict=True)
         if "$ref" in answer
     }
-    taken = {*names.values()}
     for name in found:  # of a class that only pydantic knows of
         given.setdefault(name, free_name(name, taken))
     answers = answers[: len(asked)]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, Literal, NewType, Union
 
+import pydantic
 import pytest
 
 from microasgi import (
@@ -134,6 +135,19 @@ def test_a_text_is_no_json_whatever_stands_beside_it(ask: Any, annotation: Any, 
     with TestClient(app) as client:
         media_type, _, _ = client.get("/").headers["content-type"].partition(";")
     assert media_type == next(name for name in content if name != "application/json")
+
+
+def test_what_tells_models_apart_is_kept(ask: Any) -> None:
+    cat = pydantic.create_model("Cat", kind=(Literal["cat"], ...))
+    dog = pydantic.create_model("Dog", kind=(Literal["dog"], ...))
+    app = MicroASGI()
+
+    async def f(q: str = "") -> Any: ...
+
+    f.__annotations__["return"] = Annotated[cat | dog, pydantic.Field(discriminator="kind")]
+    app.get("/")(f)
+    content = ask(app)["paths"]["/"]["get"]["responses"]["200"]["content"]
+    assert content["application/json"]["schema"]["discriminator"]["propertyName"] == "kind"
 
 
 def test_a_choice_of_texts_is_json(ask: Any) -> None:

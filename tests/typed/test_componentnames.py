@@ -52,6 +52,7 @@ def test_what_stands_in_one_place_has_numbers() -> None:
 def test_type_arguments_belong_to_the_name() -> None:
     one, other = model("Item", "shop"), model("Item", "blog")
     assert names(Page[int], Page[one], Page[list[one]]) == ["Page_int", "Page_Item", "Page_list_Item"]
+    assert names(Page[one | int | None], Page[one | None]) == ["Page_Item_or_int_or_None", "Page_Item_or_None"]
     assert names(Box[int], Box[one]) == ["Box_int", "Box_Item"]
     name = __name__.rpartition(".")[2]
     assert names(Page[one], Page[other]) == [f"{name}.Page_shop.Item", f"{name}.Page_blog.Item"]
