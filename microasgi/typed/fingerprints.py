@@ -5,6 +5,7 @@ A form counts by its fields and files: the boundary between them is another one 
 
 from __future__ import annotations
 
+from collections.abc import Set
 from hashlib import sha256
 from typing import Any, Final
 
@@ -17,10 +18,14 @@ _CHUNK: Final = 256 * 1024
 _OF_SENDER: Final = frozenset({b"authorization", b"cookie"})
 
 
-async def fingerprint(request: Request[Any]) -> str:
-    """Return 64 hexadecimal digits; RuntimeError where the body was streamed away before."""
+async def fingerprint(request: Request[Any], asked: Set[bytes] = frozenset()) -> str:
+    """Return 64 hexadecimal digits; RuntimeError where the body was streamed away before.
+
+    `asked` are the names, in lower case, of more headers that count: a key in one of them says who sends it.
+    """
     scope = request.scope
-    sender = [b"%s:%s" % pair for pair in scope["headers"] if pair[0] in _OF_SENDER]
+    counted = _OF_SENDER | asked
+    sender = [b"%s:%s" % pair for pair in scope["headers"] if pair[0] in counted]
     head = [_bytes(scope["method"]), _bytes(scope["path"]), _bytes(scope.get("query_string") or b""), *sender]
     return _digest([*head, b"", *await _body(request)])
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from base64 import b64decode, b64encode
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from hashlib import sha256
 from time import monotonic
 from typing import Any, Final
@@ -91,11 +91,17 @@ class Idempotency:
             logger.exception("an answer could not be kept: its Idempotency-Key protects it no more")
 
 
-def with_idempotency(respond: Respond, option: bool | Idempotency | IdempotencyStore, where: str) -> Respond:
+def with_idempotency(
+    respond: Respond,
+    option: bool | Idempotency | IdempotencyStore,
+    where: str,
+    asked: Set[bytes] = frozenset(),
+) -> Respond:
     """Answer requests whose `Idempotency-Key` was seen before as they were answered then.
 
-    `option` is what the route has been given: True, a store, or an Idempotency. Answers of 500 and above, errors that
-    were raised, and streams are not kept: their keys are free again.
+    `option` is what the route has been given: True, a store, or an Idempotency. `asked` are the headers, in lower case,
+    that handler and dependencies read: with others it is another request. Answers of 500 and above, errors that were
+    raised, and streams are not kept: their keys are free again.
     """
     policy = _as_policy(option, where)
 
@@ -103,7 +109,7 @@ def with_idempotency(respond: Respond, option: bool | Idempotency | IdempotencyS
         key = None if request.method in _SAFE else _read_key(request, policy.required)
         if key is None:
             return await respond(request, values)
-        identity = await fingerprint(request)
+        identity = await fingerprint(request, asked)
         claimed_at = monotonic()
         known = await policy.claim(key, identity)
         if known is not None:

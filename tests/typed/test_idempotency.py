@@ -73,13 +73,13 @@ async def memory_store() -> AsyncIterator[MemoryIdempotency]:
 class Orders:
     """An application that counts what it does, and can be held or made to fail."""
 
-    def __init__(self, option: Any = True) -> None:
+    def __init__(self, option: Any = True, asked: frozenset[bytes] = frozenset()) -> None:
         self.done = 0
         self.fails: Exception | Response | None = None
         self.arrived, self.go_on = anyio.Event(), anyio.Event()
         self.go_on.set()
         self.app = MicroASGI()
-        respond = with_idempotency(self.respond, option, "orders.py:7")
+        respond = with_idempotency(self.respond, option, "orders.py:7", asked)
 
         async def handle(request: Request) -> Response:
             return await respond(request, ())
@@ -160,6 +160,17 @@ async def test_a_key_that_another_request_has_is_422(other: dict[str, Any]) -> N
     orders = Orders()
     await orders.post()
     refused = await orders.post(**other)
+    assert (refused.status, orders.done) == (422, 1)
+    assert b"order" not in refused.body
+
+
+async def test_headers_that_are_asked_for_are_part_of_the_request() -> None:
+    orders = Orders(asked=frozenset({b"x-key"}))
+    ada: dict[str, Any] = {"x-key": "ada"}
+    bob: dict[str, Any] = {"x-key": "bob"}
+    await orders.post(**ada)
+    assert (await orders.post(**ada)).header(b"idempotent-replayed") == b"true"
+    refused = await orders.post(**bob)
     assert (refused.status, orders.done) == (422, 1)
     assert b"order" not in refused.body
 
