@@ -10,7 +10,9 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 # Without \s and \S, which are not the same in every language that reads the document.
 FILLED = r"[^\x00-\x20]"
-NAME = r"^[^\x00-\x20\x7f-\xa0/\\]+( [^\x00-\x20\x7f-\xa0/\\]+)*$"  # it is a part of addresses
+# It is a part of addresses, where dots mean something else; and what nobody sees would let one pass for another.
+SEEN = r"[^\x00-\x20\x7f-\xa0\xad\u200b-\u200f\u2028-\u202f\u2060-\u206f\ufeff/\\]+"
+NAME = rf"^(?!\.{{1,2}}$){SEEN}( {SEEN})*$"
 EMAIL = r"^[^\x00-\x20@]+@[^\x00-\x20@]+$"
 PATTERNS = {"username": re.compile(NAME), "email": re.compile(EMAIL)}
 NULLABLE = {"bio", "image"}

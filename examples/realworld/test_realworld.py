@@ -106,6 +106,18 @@ def test_nothing_of_a_new_user_may_be_blank(call: Call, field: str, blank: str) 
     assert call("POST", "/users", 422, user=user) == {"errors": {field: ["can't be blank"]}}
 
 
+@pytest.mark.parametrize("name", [".", "..", "ada\u200b", "\u202eada", "a\xadda", "a\u2028b"])
+def test_a_name_can_be_seen_and_asked_for(call: Call, name: str) -> None:
+    user = {"username": name, "email": "ada@example.org", "password": "correct horse"}
+    assert call("POST", "/users", 422, user=user) == {"errors": {"username": ["is invalid"]}}
+
+
+def test_a_name_may_have_dots_and_letters_of_all_languages(call: Call) -> None:
+    for number, name in enumerate(["...", ".ada", "a.", "Zoë", "陳大文", "ada 🙂"]):
+        user = {"username": name, "email": f"{number}@example.org", "password": "correct horse"}
+        assert call("POST", "/users", 201, user=user)["user"]["username"] == name
+
+
 def test_all_that_is_wrong_is_told_at_once(call: Call) -> None:
     user = {"username": "a/b", "email": "nowhere", "password": ""}
     assert call("POST", "/users", 422, user=user) == {
