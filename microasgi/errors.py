@@ -198,9 +198,10 @@ def problem(
 
 def problem_of(connection: HTTPConnection[Any], error: HTTPException) -> Response:
     """Return the response that says what an HTTPException does."""
-    if isinstance(error.detail, str):
-        return problem(connection, error.status_code, error.detail, error.headers, error.members)
-    members = {"detail": error.detail, **error.members}
+    detail: Any = error.detail
+    if isinstance(detail, str):
+        return problem(connection, error.status_code, detail, error.headers, error.members)
+    members = {"detail": detail, **error.members}
     return problem(connection, error.status_code, HTTPException(error.status_code).detail, error.headers, members)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,7 +15,7 @@ class Overriding:
     app: Any
 
     @contextmanager
-    def override(self, overrides: Mapping[Callable[..., Any], Callable[..., Any]]) -> Iterator[None]:
+    def override(self, overrides: Mapping[Callable[..., Any], Callable[..., Any]]) -> Generator[None]:
         """Let the application call these in place of its dependencies, as long as the `with` block lasts.
 
         TypeError if it has no `dependency_overrides`.

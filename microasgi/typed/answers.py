@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping
 from functools import partial
-from typing import Any, TypeAlias, cast
+from typing import Any, Final, TypeAlias, cast
 
 from microasgi.concurrency import iterate_in_threadpool
 from microasgi.endpoints import as_response
@@ -14,6 +14,7 @@ from microasgi.typed.results import Result
 
 __all__ = ["Finish", "finisher"]
 
+_TEXTS: Final = (str, bytes)
 Finish: TypeAlias = Callable[[Any], Any]
 
 
@@ -48,7 +49,7 @@ def _whole(result: Result, status: int | None, headers: Mapping[str, str] | None
 
     def make(value: Any, code: int, given: Mapping[str, str] | None) -> Response:
         # A text is a text, whatever else the annotation allows.
-        if encode is not None and value is not None and not isinstance(value, (Response, str, bytes)):
+        if encode is not None and value is not None and not (value.__class__ in _TEXTS or isinstance(value, Response)):
             return Response(encode(value), code, given, media_type)
         response = as_response(value, handler)
         return response if code == response.status_code and given is None else response.with_status(code, given)
