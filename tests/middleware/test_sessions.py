@@ -279,7 +279,7 @@ async def test_any_change_of_the_cookie_is_no_session() -> None:
     await visitor.post("/login")
     value = visitor.cookies["session"]
     for position in range(0, len(value), 7):
-        other = "A" if value[position] != "A" else "B"
+        other = "A" if value[position] not in "ABCD" else "g"  # the last one has two bits that mean nothing
         visitor.cookies["session"] = value[:position] + other + value[position + 1 :]
         assert (await visitor.get()).json() == {}
     visitor.cookies["session"] = value
