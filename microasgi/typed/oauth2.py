@@ -126,15 +126,16 @@ class OpenIdConnect(_Token):
 class OAuth2PasswordForm:
     """What a client sends to the token endpoint of the password flow (RFC 6749 section 4.3.2).
 
-    `form: Annotated[OAuth2PasswordForm, Form()]`; `form.scopes` is the list of what is asked for.
+    `form: Annotated[OAuth2PasswordForm, Form()]`; `form.scopes` is the list of what is asked for. `Depends()` in place
+    of `Form()` means the same: no password is ever read from the query.
     """
 
-    username: str
+    username: Annotated[str, Form()]
     password: Annotated[str, Form(max_length=4096)] = field(repr=False)
-    grant_type: Literal["password"]
-    scope: str = ""
-    client_id: str | None = None
-    client_secret: str | None = field(default=None, repr=False)
+    grant_type: Annotated[Literal["password"], Form()]
+    scope: Annotated[str, Form()] = ""
+    client_id: Annotated[str | None, Form()] = None
+    client_secret: Annotated[str | None, Form()] = field(default=None, repr=False)
 
     @property
     def scopes(self) -> list[str]:

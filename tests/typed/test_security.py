@@ -317,6 +317,22 @@ def test_typed_sockets_depend_on_schemes_before_they_are_accepted() -> None:
             assert socket.receive_text() == "t"
 
 
+@api.post("/token-too")
+async def log_in_too(form: Annotated[OAuth2PasswordForm, Depends()]) -> str:
+    return form.username
+
+
+def test_the_form_of_the_password_flow_is_read_from_a_form_alone() -> None:
+    right = {"grant_type": "password", "username": "ada", "password": "x"}
+    with TestClient(api) as client:
+        for path in ("/token", "/token-too"):
+            assert client.post(path, data=right).status_code == 200
+            refused = client.post(path, params=right)
+            assert {(error["in"], error["name"]) for error in refused.json()["errors"]} == {
+                ("form", name) for name in right
+            }
+
+
 def test_the_form_of_the_password_flow_is_strict() -> None:
     right = {"grant_type": "password", "username": "ada", "password": "x", "scope": "read write"}
     with TestClient(api) as client:
