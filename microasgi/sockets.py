@@ -6,21 +6,29 @@ before the handler runs: browsers send cookies along with it and ask nobody (RFC
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any
+from typing import Any, Final
 
+import anyio
+
+from microasgi.concurrency import Interruptible
 from microasgi.connection import is_own_host
+from microasgi.draining import Round, round_of
 from microasgi.endpoints import as_response
 from microasgi.errors import Errors, errors_inside, problem, problem_of, report, sole_error
 from microasgi.exceptions import HTTPException, WebSocketDisconnect, WebSocketException
 from microasgi.responses import Response
+from microasgi.socketconnection import RESTART
 from microasgi.types import ASGIApp, Receive, Scope, Send
 from microasgi.websockets import WebSocket, WebSocketState
 
 __all__ = ["deny", "socket_app"]
 
+logger = logging.getLogger("microasgi")
 _OPEN = (WebSocketState.CONNECTED, WebSocketState.CONNECTING)
 _REASON_BYTES = 123  # RFC 6455 section 5.5
+_PATIENCE: Final = 0.5  # seconds for a socket that is closed, and for its handler to see that
 _OTHER_ORIGIN = "a page of another origin may not open this websocket"
 
 
@@ -36,6 +44,16 @@ def socket_app(
             if name == b"origin" and not _may_open(scope, value.decode("latin-1"), allowed):
                 await deny(scope, receive, send, HTTPException(403, _OTHER_ORIGIN))
                 return
+        drained = round_of(scope)
+        if drained is None:
+            await live(websocket, scope)
+        elif drained.begun.is_set():
+            await deny(scope, receive, send, HTTPException(503, "the server stops or restarts: try again"))
+        else:
+            async with _Life(websocket, drained):
+                await live(websocket, scope)
+
+    async def live(websocket: WebSocket[Any], scope: Scope) -> None:
         try:
             try:
                 await handler(websocket)
@@ -48,6 +66,53 @@ def socket_app(
             await websocket.stop_listening()
 
     return run
+
+
+class _Life:
+    """A socket in a drain: closed at once if its handler waits for a message, or else when it does, or after the grace.
+
+    A handler that goes on without its socket is interrupted.
+    """
+
+    def __init__(self, websocket: WebSocket[Any], drained: Round) -> None:
+        self._websocket, self._drained = websocket, drained
+        self._block = Interruptible()
+        self._closed: anyio.Event | None = None
+
+    async def __aenter__(self) -> None:
+        self._block.__enter__()
+        self._drained.add(self)
+
+    async def __aexit__(self, *error: Any) -> bool | None:
+        self._drained.discard(self)
+        stopped = self._block.__exit__(*error)
+        if self._closed is not None:
+            await self._closed.wait()  # nothing may be sent after the application has returned
+        return stopped
+
+    def tell(self) -> None:
+        self._websocket.retire()
+        if self._websocket.is_heard:
+            self._drained.spawn(self._close)
+
+    def cut(self) -> None:
+        self._drained.spawn(self._end)
+
+    async def _close(self) -> None:
+        self._closed = closed = anyio.Event()
+        try:
+            with anyio.move_on_after(_PATIENCE):
+                await self._websocket.close(*RESTART)
+        except Exception:
+            logger.exception("a websocket could not be closed when the application drained")
+        finally:
+            closed.set()
+
+    async def _end(self) -> None:
+        await self._close()
+        await anyio.sleep(_PATIENCE)
+        if self in self._drained.members:
+            self._block.interrupt()
 
 
 async def deny(scope: Scope, receive: Receive, send: Send, error: HTTPException) -> None:

@@ -56,7 +56,10 @@ class WebSocket(SocketConnection[StateT]):
             return await self._sort_out(await self._hear(), str)
         self._unheard = HEARING
         try:
-            message = await self._receive()
+            self._pending = pending = self._receive()
+            message = await pending
+        except BaseException as error:
+            raise self._after_break(error) from None
         finally:
             self._unheard = 0
         text: Any = message.get("text")
@@ -177,7 +180,10 @@ class WebSocket(SocketConnection[StateT]):
                 return await self._sort_out(await self._hear(), str)
             self._unheard = HEARING
             try:
-                message = await self._receive()
+                self._pending = pending = self._receive()
+                message = await pending
+            except BaseException as error:
+                raise self._after_break(error) from None
             finally:
                 self._unheard = 0
             text: Any = message.get("text")
