@@ -94,30 +94,32 @@ class Interruptible:
     more, and would cancel again whatever a clean-up awaits.
     """
 
-    __slots__ = ("_has_begun", "_requests", "_scope", "_task")
+    __slots__ = ("_ended", "_interrupted", "_requests", "_scope", "_task")
 
     def __enter__(self) -> Self:
-        self._has_begun = False
+        self._ended = self._interrupted = False
         self._scope: anyio.CancelScope | None = None
-        if on_asyncio():
+        try:
             self._task = cast("asyncio.Task[Any]", asyncio.current_task())
-            self._requests = self._task.cancelling()
-        else:
+        except RuntimeError:
             self._scope = anyio.CancelScope().__enter__()
+        else:
+            self._requests = self._task.cancelling()
         return self
 
     def interrupt(self) -> None:
-        """End the block."""
+        """End the block, if it has not ended."""
         if self._scope is not None:
             self._scope.cancel()
-        elif self._task.cancelling() <= self._requests:  # else it is on its way out, and may be cleaning up
-            self._has_begun = True
+        elif not self._ended and self._task.cancelling() <= self._requests:  # else it may be cleaning up
+            self._interrupted = True
             self._task.cancel()
 
     def __exit__(self, kind: type[BaseException] | None, *rest: Any) -> bool | None:
+        self._ended = True
         if self._scope is not None:
             return self._scope.__exit__(kind, *rest)
-        ours = self._has_begun and self._task.uncancel() <= self._requests
+        ours = self._interrupted and self._task.uncancel() <= self._requests
         return ours and kind is asyncio.CancelledError
 
 

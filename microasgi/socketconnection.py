@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Awaitable
+from functools import partial
 from time import monotonic
 from typing import Any, Final, NoReturn, TypeVar, cast
 
@@ -55,7 +56,7 @@ class SocketConnection(HTTPConnection[StateT]):
         self._held = 0  # bytes in there
         self._awaited: anyio.Event | None = None  # somebody wants the next message from there
         self._looked = 0.0
-        self._pending: Awaitable[Message] | None = None  # what the server's `receive` gave last
+        self._pending: Any = None  # what the server's `receive` gave last, if that can be cancelled
         self._retires = self._is_interrupted = False
         self._code, self._reason = _NO_STATUS, ""
 
@@ -107,11 +108,14 @@ class SocketConnection(HTTPConnection[StateT]):
             self._aside = deque()  # which takes every call through `_hear`
 
     def _interrupt(self) -> None:
-        """Let who waits for a message leave the server's `receive`, where a server (granian) gives the means."""
-        cancel = getattr(self._pending, "cancel", None)
-        if cancel is not None and self._unheard < 0:
+        """Let who waits for a message leave the server's `receive`, where the server (granian) gives the means."""
+        if self._pending is not None and self._unheard < 0:
             self._is_interrupted = True
-            cancel()
+            self._pending.cancel()
+
+    def _remember(self, receive: Receive) -> Awaitable[Message]:
+        self._pending = receive()
+        return cast(Awaitable[Message], self._pending)
 
     def _after_break(self, error: BaseException) -> BaseException:
         """Return what to raise where `receive` raised this: the disconnect, if that was our own interruption."""
@@ -144,7 +148,10 @@ class SocketConnection(HTTPConnection[StateT]):
         return state_after(call, self._now)
 
     async def _await_connect(self) -> None:
-        message = await self._receive()
+        pending = self._receive()
+        if hasattr(pending, "cancel"):
+            self._receive = partial(self._remember, self._receive)
+        message = await pending
         kind = message.get("type")
         if kind == "websocket.disconnect":
             raise self._leave(message)
@@ -200,9 +207,7 @@ class SocketConnection(HTTPConnection[StateT]):
             self._ahead.check()
         self._check("receive")
         try:
-            pending: Any = self._receive()
-            self._pending = pending
-            return cast(Message, await pending)
+            return await self._receive()
         except BaseException as error:
             raise self._after_break(error) from None
 

@@ -12,9 +12,9 @@ from typing import Any, Final
 
 import anyio
 
-from microasgi.concurrency import Interruptible
+from microasgi.concurrency import Interruptible, spawn
 from microasgi.connection import is_own_host
-from microasgi.draining import Round, round_of
+from microasgi.draining import round_of
 from microasgi.endpoints import as_response
 from microasgi.errors import Errors, errors_inside, problem, problem_of, report, sole_error
 from microasgi.exceptions import HTTPException, WebSocketDisconnect, WebSocketException
@@ -47,11 +47,19 @@ def socket_app(
         drained = round_of(scope)
         if drained is None:
             await live(websocket, scope)
-        elif drained.begun.is_set():
+            return
+        if drained.has_begun:
             await deny(scope, receive, send, HTTPException(503, "the server stops or restarts: try again"))
-        else:
-            async with _Life(websocket, drained):
+            return
+        life = _Life(websocket)
+        drained.members.add(life)
+        try:
+            with life:
                 await live(websocket, scope)
+        finally:
+            drained.discard(life)
+        if life.closed is not None:
+            await life.closed.wait()  # nothing may be sent after the application has returned
 
     async def live(websocket: WebSocket[Any], scope: Scope) -> None:
         try:
@@ -68,38 +76,28 @@ def socket_app(
     return run
 
 
-class _Life:
+class _Life(Interruptible):
     """A socket in a drain: closed at once if its handler waits for a message, or else when it does, or after the grace.
 
     A handler that goes on without its socket is interrupted.
     """
 
-    def __init__(self, websocket: WebSocket[Any], drained: Round) -> None:
-        self._websocket, self._drained = websocket, drained
-        self._block = Interruptible()
-        self._closed: anyio.Event | None = None
+    __slots__ = ("_ending", "_websocket", "closed")
 
-    async def __aenter__(self) -> None:
-        self._block.__enter__()
-        self._drained.add(self)
-
-    async def __aexit__(self, *error: Any) -> bool | None:
-        self._drained.discard(self)
-        stopped = self._block.__exit__(*error)
-        if self._closed is not None:
-            await self._closed.wait()  # nothing may be sent after the application has returned
-        return stopped
+    def __init__(self, websocket: WebSocket[Any]) -> None:
+        self._websocket = websocket
+        self.closed: anyio.Event | None = None
 
     def tell(self) -> None:
         self._websocket.retire()
         if self._websocket.is_heard:
-            self._drained.spawn(self._close)
+            self._ending = spawn(self._close)
 
     def cut(self) -> None:
-        self._drained.spawn(self._end)
+        self._ending = spawn(self._end)
 
     async def _close(self) -> None:
-        self._closed = closed = anyio.Event()
+        self.closed = closed = anyio.Event()
         try:
             with anyio.move_on_after(_PATIENCE):
                 await self._websocket.close(*RESTART)
@@ -111,8 +109,7 @@ class _Life:
     async def _end(self) -> None:
         await self._close()
         await anyio.sleep(_PATIENCE)
-        if self in self._drained.members:
-            self._block.interrupt()
+        self.interrupt()
 
 
 async def deny(scope: Scope, receive: Receive, send: Send, error: HTTPException) -> None:

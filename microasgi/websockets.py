@@ -56,8 +56,7 @@ class WebSocket(SocketConnection[StateT]):
             return await self._sort_out(await self._hear(), str)
         self._unheard = HEARING
         try:
-            self._pending = pending = self._receive()
-            message = await pending
+            message = await self._receive()
         except BaseException as error:
             raise self._after_break(error) from None
         finally:
@@ -180,8 +179,7 @@ class WebSocket(SocketConnection[StateT]):
                 return await self._sort_out(await self._hear(), str)
             self._unheard = HEARING
             try:
-                self._pending = pending = self._receive()
-                message = await pending
+                message = await self._receive()
             except BaseException as error:
                 raise self._after_break(error) from None
             finally:
