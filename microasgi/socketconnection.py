@@ -184,6 +184,8 @@ class SocketConnection(HTTPConnection[StateT]):
         self._unheard = HEARING
         try:
             while self._now is _CONNECTED and not self._aside and self._ahead is not None and self._ahead.runs:
+                if self._retires:
+                    break
                 self._awaited = self._awaited or anyio.Event()
                 await self._awaited.wait()
             if self._aside and self._now is not _CLOSED:
