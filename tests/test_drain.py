@@ -619,10 +619,13 @@ class Lane:
     def __init__(self) -> None:
         self.waiting: asyncio.Future[Message] | None = None
         self.sent: list[Message] = []
+        self.is_listened_to = anyio.Event()
 
     def receive(self) -> asyncio.Future[Message]:
         self.waiting = asyncio.get_running_loop().create_future()
-        if not self.sent:
+        if self.sent:
+            self.is_listened_to.set()
+        else:
             self.waiting.set_result({"type": "websocket.connect"})
         return self.waiting
 
@@ -653,7 +656,7 @@ async def test_a_server_that_closes_nothing_while_somebody_receives_is_let_go(
     lane = Lane()
     async with Lived(app), anyio.create_task_group() as group:
         group.start_soon(app, websocket_scope("/"), lane.receive, lane.send)
-        await anyio.wait_all_tasks_blocked()
+        await lane.is_listened_to.wait()
         with anyio.fail_after(5):
             await app.drain(1000.0)
     assert [message["type"] for message in lane.sent] == ["websocket.accept", "websocket.close"]

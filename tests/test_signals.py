@@ -14,6 +14,7 @@ import anyio
 import anyio.to_thread
 import pytest
 
+from microasgi import draining as draining_module
 from microasgi import signals as signals_module
 from microasgi.application import MicroASGI
 from microasgi.requests import Request
@@ -193,6 +194,7 @@ class Process:
 @pytest.fixture
 def parent(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """Pretend to be a worker of Hypercorn; return its parent's event."""
+    monkeypatch.setattr(draining_module, "_INTERVAL", 0.01)
     event = threading.Event()
     module = types.SimpleNamespace(current_process=lambda: Process(shutdown_event=event, config=None))
     monkeypatch.setitem(sys.modules, "multiprocessing.process", module)  # type: ignore[arg-type]
@@ -289,6 +291,8 @@ async def test_a_worker_drains_when_its_parent_asks(app: MicroASGI, parent: thre
             with anyio.fail_after(5):
                 await app.draining.wait()
         assert app.draining.is_set() is asks
+    await anyio.sleep(0.02)  # who watches the parent sees that it is over
+    assert not app.draining
 
 
 @pytest.mark.anyio
