@@ -6,6 +6,7 @@ A process that is still there after LIMIT seconds is killed and counts as one th
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -148,6 +149,12 @@ def wait_for(condition: Any, seconds: float) -> bool:
     return bool(condition())
 
 
+def end(process: subprocess.Popen[str]) -> None:
+    """Kill the process and the workers that it has left behind: they are a session of their own."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
 def measure(server: str, framework: str, target: str) -> dict[str, Any]:
     """One life of a process: open a stream and a socket, send SIGTERM, note what happens."""
     port = free_port()
@@ -155,7 +162,12 @@ def measure(server: str, framework: str, target: str) -> dict[str, Any]:
     paths = os.pathsep.join([str(Path(__file__).parent), *sys.path[1:]])
     environment = os.environ | {"PYTHONPATH": paths, "DRAIN_FRAMEWORK": framework}
     process = subprocess.Popen(
-        [sys.executable, "-m", *command], env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        [sys.executable, "-m", *command],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
     )
     seen: dict[str, str] = {}
     try:
@@ -174,7 +186,7 @@ def measure(server: str, framework: str, target: str) -> dict[str, Any]:
         taken = time.monotonic() - begun
         before = dict(seen)
     finally:
-        process.kill()
+        end(process)
     if exits:
         for client in clients:
             client.join(LIMIT)

@@ -58,8 +58,7 @@ def socket_app(
                 await live(websocket, scope)
         finally:
             drained.discard(life)
-        if life.closed is not None:
-            await life.closed.wait()  # nothing may be sent after the application has returned
+        await life.settle()
 
     async def live(websocket: WebSocket[Any], scope: Scope) -> None:
         try:
@@ -82,11 +81,16 @@ class _Life(Interruptible):
     A handler that goes on without its socket is interrupted.
     """
 
-    __slots__ = ("_ending", "_websocket", "closed")
+    __slots__ = ("_closed", "_ending", "_websocket")
 
     def __init__(self, websocket: WebSocket[Any]) -> None:
         self._websocket = websocket
-        self.closed: anyio.Event | None = None
+        self._closed: anyio.Event | None = None
+
+    async def settle(self) -> None:
+        """Wait for what is being sent: nothing may be when the application has returned."""
+        if self._closed is not None:
+            await self._closed.wait()
 
     def tell(self) -> None:
         self._websocket.retire()
@@ -97,7 +101,7 @@ class _Life(Interruptible):
         self._ending = spawn(self._end)
 
     async def _close(self) -> None:
-        self.closed = closed = anyio.Event()
+        self._closed = closed = anyio.Event()
         try:
             with anyio.move_on_after(_PATIENCE):
                 await self._websocket.close(*RESTART)
