@@ -26,6 +26,7 @@ logger = logging.getLogger("microasgi")
 OUTER: Final = "microasgi.draining"
 """In a lifespan scope: the Draining of the application that this one is mounted in."""
 _CLEAN_UP: Final = 2.0  # seconds, after the grace, for clean-up to run
+_FLUSH: Final = 0.1  # seconds for the server to write what has been sent last
 _INTERVAL: Final = 0.1  # seconds between two looks at what the parent process wants
 
 
@@ -47,6 +48,7 @@ class Round:
         self.has_begun = False  # the same, at a third of the price
         self.members: set[Member] = set()
         self._announce = announce
+        self._was_empty = True
         self._grace = anyio.CancelScope()
         self._is_over = self._is_stopped = False
         self._empty: anyio.Event | None = None
@@ -55,6 +57,7 @@ class Round:
     def add(self, member: Member) -> None:
         """Take part: from now on, or too late."""
         self.members.add(member)
+        self._was_empty = False
         if self.has_begun:
             _call(member.tell)
         if self._is_over:
@@ -75,6 +78,7 @@ class Round:
         self.has_begun = True
         self.begun.set()
         self._announce()
+        self._was_empty = not self.members
         self.spawn(self._cut_after_grace)
         for member in tuple(self.members):
             _call(member.tell)
@@ -87,6 +91,11 @@ class Round:
                 await self._empty.wait()
         if self.members:
             logger.error("%d streams, websockets or requests have not ended: they are left behind", len(self.members))
+
+    async def flush(self) -> None:
+        """Give the server a moment for the last words of those who have ended in the drain."""
+        if not self._was_empty:
+            await anyio.sleep(_FLUSH)
 
     def spawn(self, work: Callable[[], Awaitable[None]]) -> None:
         """Run this in a task that nobody waits for, until it returns or the round is stopped."""
@@ -179,6 +188,11 @@ class Draining:
         here = self._round()
         here.begin(self.grace if grace is None else grace)
         await here.wait()
+
+    async def finish(self) -> None:
+        """Do the same because the process is asked to stop: when this returns, the server may."""
+        await self.end_all()
+        await self._round().flush()
 
     @contextmanager
     def waiting(self) -> Generator[None]:

@@ -211,7 +211,7 @@ class Router(Registry, Entrance):
 
     async def _stop(self, signals: StopSignals) -> None:
         """Drain because the process is asked to stop, and let the server hear of it then."""
-        await self.draining.end_all()
+        await self.draining.finish()
         run = self._running.get(current_loop())
         if run is None:
             signals.release()  # the server ends the lifespan

@@ -23,7 +23,8 @@ def note(text: str) -> None:
 
 @app.lifespan
 async def life() -> AsyncIterator[None]:
-    """Tell when it ends."""
+    """Tell when it begins and ends."""
+    note("lifespan begins")
     yield
     note("lifespan ends")
 

@@ -46,6 +46,16 @@ def _name(server: Server) -> str:
     return server.name
 
 
+def _wait_for_workers(process: Running) -> None:
+    """Wait until every worker has started: granian loses a signal that comes while one does."""
+    workers = 2 if "--workers=2" in process.server.arguments else 0
+    deadline = time.monotonic() + PATIENCE
+    while process.log.count("** lifespan begins") < workers and time.monotonic() < deadline:
+        time.sleep(0.01)
+    if workers:
+        time.sleep(0.3)
+
+
 @pytest.fixture(params=[*SERVERS, *VARIANTS], ids=_name)
 def running(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Running]:
     server: Server = request.param
@@ -56,6 +66,7 @@ def running(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Running]
     process = Running(server, tmp_path, app="tests.conformance.drained:app", environment={"DRAIN_GRACE": str(GRACE)})
     try:
         process.wait_until_listening()
+        _wait_for_workers(process)
         yield process
     finally:
         process.stop()
