@@ -63,7 +63,7 @@ class Tasks:
     """Work bound to the application's lifespan: awaited at shutdown, for a while, and cancelled after that."""
 
     def __init__(self) -> None:
-        self._groups: dict[object, TaskGroup] = {}
+        self._crews: dict[object, _Crew] = {}
 
     def start_soon(self, func: Callable[[Unpack[Ts]], Any], *args: *Ts, name: str | None = None) -> None:
         """Call `func(*args)` beside the requests; `def` runs in a worker thread, `async def` on the loop.
@@ -75,13 +75,20 @@ class Tasks:
         if current_loop() is None:
             _call_on_loop(partial(self.start_soon, func, *args, name=name), name)
             return
-        group = self._groups.get(current_loop())
-        if group is None:
+        crew = self._crews.get(current_loop())
+        if crew is None:
             raise RuntimeError(
                 f"app.tasks.start_soon({name}) was called while the application's lifespan does not run: "
                 "call it from a request or inside the lifespan (in tests: `with TestClient(app)`)"
             )
-        group.start_soon(_run, name, func, args, name=name)
+        crew.start_soon(name, func, args)
+
+    async def settle(self, seconds: float) -> None:
+        """Wait until no work runs on this event loop, but no longer than that; what goes on is not ended."""
+        crew = self._crews.get(current_loop())
+        if crew is not None:
+            with anyio.move_on_after(seconds):
+                await crew.settle()
 
     @asynccontextmanager
     async def running(self, grace: float) -> AsyncGenerator[None]:
@@ -89,13 +96,13 @@ class Tasks:
         loop = current_loop()
         failure: Exception | None = None
         async with anyio.create_task_group() as group:
-            self._groups[loop] = group
+            self._crews[loop] = _Crew(group)
             try:
                 yield
             except Exception as error:  # raised below, where no task group wraps it
                 failure = error
             finally:
-                self._groups.pop(loop, None)
+                self._crews.pop(loop, None)
                 group.cancel_scope.deadline = anyio.current_time() + grace
         if failure is not None:
             raise failure
@@ -122,14 +129,36 @@ def _call_on_loop(function: Callable[[], None], name: str) -> None:
         ) from None
 
 
-async def _run(name: str, func: Callable[..., Any], args: tuple[Any, ...]) -> None:
-    try:
-        await _call(func, args, {})
-    except Exception:
-        logger.exception("task %s failed", name)
-    except anyio.get_cancelled_exc_class():
-        logger.warning("task %s was cancelled: the application has stopped", name)
-        raise
+class _Crew:
+    """The work that runs on one event loop."""
+
+    def __init__(self, group: TaskGroup) -> None:
+        self._group = group
+        self._at_work = 0
+        self._idle: anyio.Event | None = None
+
+    def start_soon(self, name: str, func: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        self._group.start_soon(self._run, name, func, args, name=name)
+        self._at_work += 1
+
+    async def settle(self) -> None:
+        while self._at_work:
+            self._idle = self._idle or anyio.Event()
+            await self._idle.wait()
+
+    async def _run(self, name: str, func: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        try:
+            await _call(func, args, {})
+        except Exception:
+            logger.exception("task %s failed", name)
+        except anyio.get_cancelled_exc_class():
+            logger.warning("task %s was cancelled: the application has stopped", name)
+            raise
+        finally:
+            self._at_work -= 1
+            if not self._at_work and self._idle is not None:
+                self._idle.set()
+                self._idle = None
 
 
 async def _call(func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:

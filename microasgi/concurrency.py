@@ -11,11 +11,12 @@ import types
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterable, Iterator
 from functools import partial
-from typing import Any, Final, ParamSpec, TypeVar, cast
+from typing import Any, Final, ParamSpec, Self, TypeVar, cast
 
 import anyio
 
 __all__ = [
+    "Interruptible",
     "Stepper",
     "await_within",
     "current_loop",
@@ -86,6 +87,40 @@ def spawn(function: Callable[[], Coroutine[Any, Any, None]]) -> object:
 
 def _current_task() -> object:
     return asyncio.current_task() if on_asyncio() else sys.modules["trio"].lowlevel.current_task()
+
+
+class Interruptible:
+    """A block that others can end, once: its task goes on behind it. On asyncio this is no cancel scope, which costs
+    more, and would cancel again whatever a clean-up awaits.
+    """
+
+    __slots__ = ("_ended", "_interrupted", "_requests", "_scope", "_task")
+
+    def __enter__(self) -> Self:
+        self._ended = self._interrupted = False
+        self._scope: anyio.CancelScope | None = None
+        try:
+            self._task = cast("asyncio.Task[Any]", asyncio.current_task())
+        except RuntimeError:
+            self._scope = anyio.CancelScope().__enter__()
+        else:
+            self._requests = self._task.cancelling()
+        return self
+
+    def interrupt(self) -> None:
+        """End the block, if it has not ended."""
+        if self._scope is not None:
+            self._scope.cancel()
+        elif not self._ended and self._task.cancelling() <= self._requests:  # else it may be cleaning up
+            self._interrupted = True
+            self._task.cancel()
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: Any) -> bool | None:
+        self._ended = True
+        if self._scope is not None:
+            return self._scope.__exit__(kind, *rest)
+        ours = self._interrupted and self._task.uncancel() <= self._requests
+        return ours and kind is asyncio.CancelledError
 
 
 async def await_within(seconds: float, awaitable: Awaitable[T]) -> T:

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from microasgi.body import BODIES
 from microasgi.endpoints import as_response, from_middleware
 from microasgi.errors import Errors, report
-from microasgi.exceptions import ClientDisconnect
+from microasgi.exceptions import ClientDisconnect, StreamCut
 from microasgi.foreign import AppResponse
 from microasgi.requests import Request
 from microasgi.responses import PLAIN_RESULTS, PREPARED_LENGTHS, Response, content_length
@@ -94,7 +94,8 @@ class Entrance:
             return True
         if isinstance(error, ClientDisconnect) or (isinstance(error, OSError) and not _streams(response)):
             return True  # a server may say by an OSError out of `send` that the client has left (ASGI HTTP 2.4)
-        report(request, error)
+        if not isinstance(error, StreamCut):
+            report(request, error)
         return _cannot_cut(request.scope)
 
     def _swallow(self, error: Exception, request: Request[Any]) -> bool:

@@ -9,6 +9,7 @@
     ├── WebSocketException         closes the socket with a code
     ├── WebSocketDisconnect        the peer has left the socket
     ├── ClientDisconnect           the client left in the middle of its request's body
+    ├── StreamCut                  the application stops, and the stream's grace is over
     ├── ConfigurationError         a mistake at set-up: what, where, what to write instead
     │   ├── RouteConflict          two routes want the same requests
     │   └── MissingPackage         also an ImportError; names the exact install line
@@ -31,6 +32,7 @@ __all__ = [
     "MissingPackage",
     "NoMatchFound",
     "RouteConflict",
+    "StreamCut",
     "WebSocketDisconnect",
     "WebSocketException",
     "WebSocketStateError",
@@ -103,6 +105,10 @@ class WebSocketDisconnect(Exception):
 
 class ClientDisconnect(Exception):
     """The client left before its request's body was complete. Nobody is there to answer: it ends the request."""
+
+
+class StreamCut(Exception):
+    """A stream was ended before its end, because the application drains. It ends the connection, which tells so."""
 
 
 class ConfigurationError(RuntimeError):

@@ -83,19 +83,23 @@ async def answer_lifespan(scope: Scope, receive: Receive, send: Send, enter: Ent
 
 @asynccontextmanager
 async def run_together(
-    enters: Iterable[Enter], mounted: Iterable[tuple[str, ASGIApp]], last: Enter
+    enters: Iterable[Enter],
+    mounted: Iterable[tuple[str, ASGIApp]],
+    last: Enter,
+    told: Mapping[str, Any] | None = None,
 ) -> AsyncGenerator[dict[str, Any]]:
     """Enter the lifespans in order, then the mounted applications', then `last`; leave in reverse. Yields the state.
 
-    An application that is mounted twice runs once. If one fails to start, those before it are left again and its
-    error is raised.
+    An application that is mounted twice runs once; `told` is added to their scopes. If one fails to start, those before
+    it are left again and its error is raised.
     """
     failure: Exception | None = None
     async with anyio.create_task_group() as group:
         try:
             async with AsyncExitStack() as stack:
                 state = await _enter_all(stack, enters)
-                await _start_all(stack, [_Conversation(group, name, app, state) for name, app in _once(mounted)])
+                conversations = [_Conversation(group, name, app, state, told or {}) for name, app in _once(mounted)]
+                await _start_all(stack, conversations)
                 await stack.enter_async_context(last())
                 yield state
         except Exception as error:  # raised below, where no task group wraps it
@@ -130,9 +134,12 @@ def _once(mounted: Iterable[tuple[str, ASGIApp]]) -> Iterable[tuple[str, ASGIApp
 class _Conversation:
     """The server's side of one lifespan: asks a mounted application to start, and at the end to stop."""
 
-    def __init__(self, group: TaskGroup, name: str, app: ASGIApp, state: dict[str, Any]) -> None:
+    def __init__(
+        self, group: TaskGroup, name: str, app: ASGIApp, state: dict[str, Any], told: Mapping[str, Any]
+    ) -> None:
         self._group, self._name, self._app = group, name, app
-        self._scope: Scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": state}
+        spoken = {"version": "3.0", "spec_version": "2.0"}
+        self._scope: Scope = {"type": "lifespan", "asgi": spoken, "state": state, **told}
         self._answered, self._stopping, self._ended = anyio.Event(), anyio.Event(), anyio.Event()
         self._asked = 0
         self._supported = False

@@ -16,6 +16,7 @@ import anyio
 from microasgi.background import Tasks
 from microasgi.concurrency import current_loop, spawn
 from microasgi.dispatch import Dispatch
+from microasgi.draining import OUTER, Draining
 from microasgi.entrance import Entrance
 from microasgi.errors import Errors
 from microasgi.exceptions import ConfigurationError, HTTPException
@@ -26,9 +27,10 @@ from microasgi.options import MiddlewareList, OperationOptions
 from microasgi.registry import Registry
 from microasgi.responses import PlainTextResponse
 from microasgi.routes import BaseRoute, Mount, Route, WebSocketRoute
+from microasgi.signals import StopSignals
 from microasgi.sockets import deny
 from microasgi.stack import Call, Layer, fold
-from microasgi.types import ASGIApp, Receive, Scope, Send
+from microasgi.types import ASGIApp, Message, Receive, Scope, Send
 
 __all__ = ["BaseRoute", "Host", "Mount", "Route", "Router", "WebSocketRoute"]
 
@@ -64,6 +66,7 @@ class Router(Registry, Entrance):
         self.redirect_slashes = redirect_slashes
         self.default = default
         self.tasks = Tasks()
+        self.draining = Draining()
         self._lifespans: list[Enter] = []
         # The loops on which the lifespan runs: None where the server asked for it.
         self._running: dict[object, _LazyRun | None] = {}
@@ -86,6 +89,15 @@ class Router(Registry, Entrance):
             raise ConfigurationError("a lifespan has to be added before the application starts")
         self._lifespans.append(as_context(function, self))
         return function
+
+    async def drain(self, grace: float | None = None) -> None:
+        """End what lives long, as for a stop of the process, and wait for that and for `tasks`.
+
+        Streams and websockets have `grace` seconds, `draining.grace` by default. It is not to be taken back: handshakes
+        are refused from now on. RuntimeError while the lifespan does not run.
+        """
+        await self.draining.end_all(grace)
+        await self.tasks.settle(_GRACE)
 
     def include(
         self,
@@ -139,7 +151,7 @@ class Router(Registry, Entrance):
             if scope["type"] == "websocket":
                 return socket(scope, receive, send)
             if scope["type"] == "lifespan":
-                return answer_lifespan(scope, receive, send, self._enter)
+                return answer_lifespan(scope, receive, send, partial(self._enter, scope.get(OUTER)))
             raise ValueError(f"{scope['type']!r} is no ASGI scope that this application knows")
 
         return answer
@@ -156,6 +168,8 @@ class Router(Registry, Entrance):
         self._served = True
         by_server = scope["type"] == "lifespan" or any(run is None for run in self._running.values())
         self._detour = self._outermost if by_server else self._ensure_started
+        if self.draining.is_set():
+            self._part()
         await self(scope, receive, send)
 
     async def _ensure_started(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -176,7 +190,8 @@ class Router(Registry, Entrance):
             await self._refuse_unstarted(scope, receive, send)
             return
         scope.setdefault("state", dict(run.state))
-        await self._inside(scope, receive, send)
+        with self.draining.waiting():
+            await self._inside(scope, receive, send)
 
     async def _refuse_unstarted(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -184,18 +199,49 @@ class Router(Registry, Entrance):
         else:
             await PlainTextResponse("Service Unavailable", 503)(scope, receive, send)
 
+    def _part(self) -> None:
+        """Have the connections closed from now on that answers go out on."""
+        self._detour = partial(self._answer_and_close, self._detour or self._inside)
+
+    async def _answer_and_close(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+        # HTTP/2 has no such header, and says the same in its own way (RFC 9113 section 8.2.2).
+        if scope["type"] == "http" and scope["http_version"].startswith("1") and self.draining.is_set():
+            send = partial(_send_and_close, send)
+        await app(scope, receive, send)
+
+    async def _stop(self, signals: StopSignals) -> None:
+        """Drain because the process is asked to stop, and let the server hear of it then."""
+        await self.draining.finish()
+        run = self._running.get(current_loop())
+        if run is None:
+            signals.release()  # the server ends the lifespan
+        else:
+            run.leave.set()  # such a server would wait for nothing: the signal is released when the lifespan is over
+
     @asynccontextmanager
-    async def _enter(self) -> AsyncGenerator[dict[str, Any]]:
+    async def _enter(self, outer: Draining | None = None) -> AsyncGenerator[dict[str, Any]]:
         """Run the lifespan: of this application and of all that is mounted in it."""
         loop = current_loop()
         self._running.setdefault(loop, None)
         mounted = [(route.path or repr(route), route.app) for route in self._routes if isinstance(route, Mount)]
         try:
-            async with run_together(self._lifespans, mounted, partial(self.tasks.running, _GRACE)) as state:
+            tasks = partial(self.tasks.running, _GRACE)
+            async with (
+                self.draining.running(outer, self._part, self._stop),
+                run_together(self._lifespans, mounted, tasks, {OUTER: self.draining}) as state,
+            ):
                 yield state
+                await self.draining.end_all()
         finally:
             self._running.pop(loop, None)
             self._detour = self._begin
+
+
+async def _send_and_close(send: Send, message: Message) -> None:
+    if message["type"] == "http.response.start":
+        others = [pair for pair in message.get("headers", ()) if pair[0].lower() != b"connection"]
+        message = {**message, "headers": [*others, (b"connection", b"close")]}
+    await send(message)
 
 
 class _LazyRun:
@@ -203,6 +249,7 @@ class _LazyRun:
 
     def __init__(self) -> None:
         self.started = anyio.Event()
+        self.leave = anyio.Event()
         self.state: dict[str, Any] = {}
         self.failure: Exception | None = None
         self.task: object = None
@@ -213,7 +260,7 @@ class _LazyRun:
             async with enter() as state:
                 self.state.update(state or {})
                 self.started.set()
-                await anyio.sleep_forever()
+                await self.leave.wait()
         except Exception as error:
             self.failure = error
             logger.exception("the application's lifespan failed")

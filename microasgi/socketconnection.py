@@ -7,8 +7,10 @@ after a close or a disconnect, and nothing received after a disconnect.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Awaitable
+from functools import partial
 from time import monotonic
-from typing import Final, NoReturn, TypeVar, cast
+from typing import Any, Final, NoReturn, TypeVar, cast
 
 import anyio
 
@@ -18,12 +20,14 @@ from microasgi.exceptions import WebSocketDisconnect
 from microasgi.socketrules import WebSocketState, check_close, measure, payload_of, size_limit, speaks, state_after
 from microasgi.types import Message, Receive, Scope, Send
 
-__all__ = ["HEARING", "SocketConnection"]
+__all__ = ["HEARING", "RESTART", "SocketConnection"]
 
 T = TypeVar("T")
 
 HEARING: Final = -(1 << 29)
 """So many messages are as good as sent before one is that nobody would hear an answer to."""
+RESTART: Final = (1012, "the server stops or restarts")
+"""The code (of IANA's registry) and the reason that a drain closes with."""
 _NO_STATUS: Final = 1005
 _ABNORMAL: Final = 1006
 # A handler that only sends is told within so many seconds that the peer has left.
@@ -52,6 +56,8 @@ class SocketConnection(HTTPConnection[StateT]):
         self._held = 0  # bytes in there
         self._awaited: anyio.Event | None = None  # somebody wants the next message from there
         self._looked = 0.0
+        self._pending: Any = None  # what the server's `receive` gave last, if that can be cancelled
+        self._retires = self._is_interrupted = False
         self._code, self._reason = _NO_STATUS, ""
 
     @property
@@ -84,10 +90,39 @@ class SocketConnection(HTTPConnection[StateT]):
             await self._change("close")
             self._code, self._reason = code, reason
             await self.stop_listening()  # granian closes nothing while somebody receives
+            self._interrupt()
             said = reason if reason and speaks(self.scope, (2, 3)) else ""
             await self._send_close(int(code), said)
         except WebSocketDisconnect:
             pass  # the peer was faster
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether somebody waits for a message on the open socket."""
+        return self._unheard < 0 and self._now is _CONNECTED
+
+    def retire(self) -> None:
+        """Let the next call for a message close the socket with 1012 instead, unless one is there already."""
+        self._retires = True
+        if self._aside is None:
+            self._aside = deque()  # which takes every call through `_hear`
+
+    def _interrupt(self) -> None:
+        """Let who waits for a message leave the server's `receive`, where the server (granian) gives the means."""
+        if self._pending is not None and self._unheard < 0:
+            self._is_interrupted = True
+            self._pending.cancel()
+
+    def _remember(self, receive: Receive) -> Awaitable[Message]:
+        self._pending = receive()
+        return cast(Awaitable[Message], self._pending)
+
+    def _after_break(self, error: BaseException) -> BaseException:
+        """Return what to raise where `receive` raised this: the disconnect, if that was our own interruption."""
+        if self._is_interrupted and isinstance(error, anyio.get_cancelled_exc_class()):
+            self._is_interrupted = False
+            return WebSocketDisconnect(self._code, self._reason)
+        return error
 
     async def _send_close(self, code: int, reason: str) -> None:
         try:
@@ -108,12 +143,15 @@ class SocketConnection(HTTPConnection[StateT]):
 
     def _check(self, call: str) -> WebSocketState:
         """Return the state after a call; raise where the call is not legal, or comes when the socket has ended."""
-        if self._now is _DISCONNECTED or (self._now is _CLOSED and call == "receive"):
+        if self._now is _DISCONNECTED or (self._now is _CLOSED and (call == "receive" or self._retires)):
             raise WebSocketDisconnect(self._code, self._reason)
         return state_after(call, self._now)
 
     async def _await_connect(self) -> None:
-        message = await self._receive()
+        pending = self._receive()
+        if hasattr(pending, "cancel"):
+            self._receive = partial(self._remember, self._receive)
+        message = await pending
         kind = message.get("type")
         if kind == "websocket.disconnect":
             raise self._leave(message)
@@ -129,8 +167,10 @@ class SocketConnection(HTTPConnection[StateT]):
 
     def _leave(self, message: Message) -> WebSocketDisconnect:
         """Note that the peer has left, and return the exception that says so."""
+        was_closed, self._now = self._now is _CLOSED, _DISCONNECTED
+        if was_closed:  # while somebody waited for a message
+            return WebSocketDisconnect(self._code, self._reason)
         code = message.get("code")
-        self._now = _DISCONNECTED
         self._code = _NO_STATUS if code is None else code
         self._reason = message.get("reason") or ""
         return WebSocketDisconnect(self._code, self._reason)
@@ -144,9 +184,15 @@ class SocketConnection(HTTPConnection[StateT]):
         self._unheard = HEARING
         try:
             while self._now is _CONNECTED and not self._aside and self._ahead is not None and self._ahead.runs:
+                if self._retires:
+                    break
                 self._awaited = self._awaited or anyio.Event()
                 await self._awaited.wait()
-            return self._take_aside() if self._aside and self._now is not _CLOSED else await self._receive_next()
+            if self._aside and self._now is not _CLOSED:
+                return self._take_aside()
+            if self._retires and self._now is _CONNECTED:
+                await self._fail(*RESTART)
+            return await self._receive_next()
         finally:
             self._unheard = 0
 
@@ -154,7 +200,7 @@ class SocketConnection(HTTPConnection[StateT]):
         aside = cast(deque[Message], self._aside)
         message = aside.popleft()
         self._held -= _weight(message)
-        if not aside and not cast(Ahead, self._ahead).runs:
+        if not aside and not cast(Ahead, self._ahead).runs and not self._retires:
             self._aside = None
         return message
 
@@ -162,7 +208,10 @@ class SocketConnection(HTTPConnection[StateT]):
         if self._ahead is not None:
             self._ahead.check()
         self._check("receive")
-        return await self._receive()
+        try:
+            return await self._receive()
+        except BaseException as error:
+            raise self._after_break(error) from None
 
     async def _sort_out(self, message: Message, wanted: type[T]) -> T:
         """Return what a message holds, after all checks; raise where it is an end, and end where it is no good."""

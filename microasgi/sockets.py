@@ -6,21 +6,29 @@ before the handler runs: browsers send cookies along with it and ask nobody (RFC
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any
+from typing import Any, Final
 
+import anyio
+
+from microasgi.concurrency import Interruptible, spawn
 from microasgi.connection import is_own_host
+from microasgi.draining import round_of
 from microasgi.endpoints import as_response
 from microasgi.errors import Errors, errors_inside, problem, problem_of, report, sole_error
 from microasgi.exceptions import HTTPException, WebSocketDisconnect, WebSocketException
 from microasgi.responses import Response
+from microasgi.socketconnection import RESTART
 from microasgi.types import ASGIApp, Receive, Scope, Send
 from microasgi.websockets import WebSocket, WebSocketState
 
 __all__ = ["deny", "socket_app"]
 
+logger = logging.getLogger("microasgi")
 _OPEN = (WebSocketState.CONNECTED, WebSocketState.CONNECTING)
 _REASON_BYTES = 123  # RFC 6455 section 5.5
+_PATIENCE: Final = 0.5  # seconds for a socket that is closed, and for its handler to see that
 _OTHER_ORIGIN = "a page of another origin may not open this websocket"
 
 
@@ -36,6 +44,23 @@ def socket_app(
             if name == b"origin" and not _may_open(scope, value.decode("latin-1"), allowed):
                 await deny(scope, receive, send, HTTPException(403, _OTHER_ORIGIN))
                 return
+        drained = round_of(scope)
+        if drained is None:
+            await live(websocket, scope)
+            return
+        if drained.has_begun:
+            await deny(scope, receive, send, HTTPException(503, "the server stops or restarts: try again"))
+            return
+        life = _Life(websocket)
+        drained.members.add(life)
+        try:
+            with life:
+                await live(websocket, scope)
+        finally:
+            drained.discard(life)
+        await life.settle()
+
+    async def live(websocket: WebSocket[Any], scope: Scope) -> None:
         try:
             try:
                 await handler(websocket)
@@ -48,6 +73,47 @@ def socket_app(
             await websocket.stop_listening()
 
     return run
+
+
+class _Life(Interruptible):
+    """A socket in a drain: closed at once if its handler waits for a message, or else when it does, or after the grace.
+
+    A handler that goes on without its socket is interrupted.
+    """
+
+    __slots__ = ("_closed", "_ending", "_websocket")
+
+    def __init__(self, websocket: WebSocket[Any]) -> None:
+        self._websocket = websocket
+        self._closed: anyio.Event | None = None
+
+    async def settle(self) -> None:
+        """Wait for what is being sent: nothing may be when the application has returned."""
+        if self._closed is not None:
+            await self._closed.wait()
+
+    def tell(self) -> None:
+        self._websocket.retire()
+        if self._websocket.is_heard:
+            self._ending = spawn(self._close)
+
+    def cut(self) -> None:
+        self._ending = spawn(self._end)
+
+    async def _close(self) -> None:
+        self._closed = closed = anyio.Event()
+        try:
+            with anyio.move_on_after(_PATIENCE):
+                await self._websocket.close(*RESTART)
+        except Exception:
+            logger.exception("a websocket could not be closed when the application drained")
+        finally:
+            closed.set()
+
+    async def _end(self) -> None:
+        await self._close()
+        await anyio.sleep(_PATIENCE)
+        self.interrupt()
 
 
 async def deny(scope: Scope, receive: Receive, send: Send, error: HTTPException) -> None:

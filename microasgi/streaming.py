@@ -12,7 +12,9 @@ from typing import Any, Final, TypeAlias, cast
 
 import anyio
 
-from microasgi.concurrency import on_asyncio, run_in_threadpool
+from microasgi.concurrency import Interruptible, on_asyncio, run_in_threadpool
+from microasgi.draining import Round, round_of
+from microasgi.exceptions import StreamCut
 from microasgi.headers import find_header
 from microasgi.responses import Response, forbids_body
 from microasgi.types import Receive, Scope, Send
@@ -28,8 +30,9 @@ class StreamingResponse(Response):
     """A body in chunks, from an iterable (in worker threads) or an async iterable, sent as they come.
 
     When the client leaves, the iteration is cancelled, its clean-up runs, and then `background`. An error while
-    streaming ends the connection, so that a cut body is never taken for a whole one. It can be sent once; the iterator
-    is closed at the end, if it has `close` or `aclose`.
+    streaming ends the connection, so that a cut body is never taken for a whole one; so does a drain of the application
+    (`app.draining`) that it outlasts. It can be sent once; the iterator is closed at the end, if it has `close` or
+    `aclose`.
     """
 
     body_iterator: AsyncIterator[str | bytes | memoryview]
@@ -67,9 +70,9 @@ class StreamingResponse(Response):
                 chunks = [_as_bytes(chunk) async for chunk in self.body_iterator]
                 await self._send_whole(scope, send, b"".join(chunks))
             elif self._content.__class__ is _Blocking or not on_asyncio():
-                await self._send_in_group(receive, send)
+                await self._send_in_group(receive, send, round_of(scope))
             else:
-                async with _Watcher(receive):
+                async with _Watcher(receive, round_of(scope)):
                     await self._send_chunks(send)
         finally:
             await self._close()
@@ -108,11 +111,14 @@ class StreamingResponse(Response):
         except OSError:
             return
 
-    async def _send_in_group(self, receive: Receive, send: Send) -> None:
+    async def _send_in_group(self, receive: Receive, send: Send, drained: Round | None) -> None:
         """Watch for the disconnect in a task group: on trio, and where a worker thread has to be waited for."""
         failures: list[Exception] = []
         async with anyio.create_task_group() as group:
             group.start_soon(_cancel_on_disconnect, receive, group.cancel_scope, failures)
+            streamed = _Streamed(group.cancel_scope.cancel, failures)
+            if drained is not None:
+                drained.add(streamed)
             try:
                 try:
                     await self._send_chunks(send)
@@ -120,6 +126,9 @@ class StreamingResponse(Response):
                     await self._close()  # here, for a scope that a generator has opened is to be left before this one
             except Exception as error:  # raised below, where no task group wraps it
                 failures.insert(0, error)
+            finally:
+                if drained is not None:
+                    drained.discard(streamed)
             group.cancel_scope.cancel()
         if failures:
             raise failures[0]
@@ -135,34 +144,51 @@ class StreamingResponse(Response):
                 await _close_iterator(self._content)
 
 
-class _Watcher:
-    """On asyncio: cancels the task inside the block, once, when the client leaves.
+class _Streamed:
+    """A stream in a drain: it may go on for as long as the grace, and is cut after that."""
 
-    Not a cancel scope, which would cancel again whatever a generator's clean-up awaits. The watching task is made
-    only when the stream has to wait for something.
+    def __init__(self, stop: Callable[[], object], failures: list[Exception]) -> None:
+        self._stop, self._failures = stop, failures
+
+    def tell(self) -> None:
+        """Go on: who wants to end early looks at `app.draining`."""
+
+    def cut(self) -> None:
+        self._failures.append(StreamCut("the stream was cut: the application drains, and the grace is over"))
+        self._stop()
+
+
+class _Watcher:
+    """On asyncio: ends the block, once, when the client leaves or a drain is over.
+
+    The watching task is made only when the stream has to wait for something.
     """
 
-    def __init__(self, receive: Receive) -> None:
-        self._receive = receive
+    def __init__(self, receive: Receive, drained: Round | None) -> None:
+        self._receive, self._drained = receive, drained
         self._watching: asyncio.Task[None] | None = None
-        self._has_cancelled = False
-        self._failure: Exception | None = None
+        self._failures: list[Exception] = []
+        self._block = Interruptible()
 
     async def __aenter__(self) -> None:
         loop = asyncio.get_running_loop()
-        self._streaming = cast(asyncio.Task[Any], asyncio.current_task())
-        self._requests = self._streaming.cancelling()
+        self._block.__enter__()
         self._starting = loop.call_soon(self._begin, loop)
+        if self._drained is not None:
+            self._member = _Streamed(self._block.interrupt, self._failures)
+            self._drained.add(self._member)
 
-    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> bool:
+    async def __aexit__(self, kind: type[BaseException] | None, *rest: object) -> bool:
         self._starting.cancel()
-        ours = self._has_cancelled and self._streaming.uncancel() <= self._requests
+        if self._drained is not None:
+            self._drained.discard(self._member)
+        stopped = bool(self._block.__exit__(kind, *rest))
         if self._watching is not None:
             self._watching.cancel()
             await asyncio.wait([self._watching])
-        if self._failure is not None and (kind is None or ours):
-            raise self._failure
-        return ours and kind is asyncio.CancelledError
+        if self._failures and (kind is None or stopped):
+            raise self._failures[0] from None
+        return stopped
 
     def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
         self._watching = loop.create_task(self._watch())
@@ -171,10 +197,8 @@ class _Watcher:
         try:
             await _disconnect(self._receive)
         except Exception as error:
-            self._failure = error
-        if self._streaming.cancelling() <= self._requests:  # else it is on its way out, and may be cleaning up
-            self._has_cancelled = True
-            self._streaming.cancel()
+            self._failures.append(error)
+        self._block.interrupt()
 
 
 class _Blocking:

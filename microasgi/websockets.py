@@ -57,6 +57,8 @@ class WebSocket(SocketConnection[StateT]):
         self._unheard = HEARING
         try:
             message = await self._receive()
+        except BaseException as error:
+            raise self._after_break(error) from None
         finally:
             self._unheard = 0
         text: Any = message.get("text")
@@ -178,6 +180,8 @@ class WebSocket(SocketConnection[StateT]):
             self._unheard = HEARING
             try:
                 message = await self._receive()
+            except BaseException as error:
+                raise self._after_break(error) from None
             finally:
                 self._unheard = 0
             text: Any = message.get("text")

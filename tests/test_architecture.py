@@ -25,10 +25,10 @@ FLOORS: list[set[str]] = [
     {"exceptions", "types"},
     {
         *("concurrency", "convertors", "cookies", "headers", "masks", "multidict", "multipart", "negotiation"),
-        *("serialization", "spool", "urls"),
+        *("serialization", "signals", "spool", "urls"),
     },
     {
-        *("ahead", "background", "connection", "forms", "iteration", "lifespan", "paths", "responses"),
+        *("ahead", "background", "connection", "draining", "forms", "iteration", "lifespan", "paths", "responses"),
         *("socketrules", "stack", "tracebacks"),
     },
     {"debugroutes", "intake", "options", "overlap", "socketconnection", "streaming", "table"},
