@@ -1,0 +1,91 @@
+"""The hub: publish to a group, subscribe to groups; in this process, over Redis, or through a channel layer."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from microasgi.concurrency import current_loop
+from microasgi.exceptions import ConfigurationError
+from microasgi.realtime.backends import Backend
+from microasgi.realtime.memory import Memory
+from microasgi.realtime.messages import check_group
+from microasgi.realtime.subscription import Overflow, Subscription
+
+__all__ = ["Hub"]
+
+
+class Hub:
+    """Groups and their members; one for a process, joined to the application by `app.lifespan(hub.lifespan)`.
+
+    A message is what JSON can hold, or bytes. It reaches each member at most once; `replay=N` keeps the last N
+    messages of each group for those who come (back). Over `max_message_size` bytes, publishing raises ValueError.
+    """
+
+    def __init__(self, backend: str = "memory://", *, replay: int = 0, max_message_size: int = 1024 * 1024) -> None:
+        if replay < 0:
+            raise ConfigurationError(f"replay={replay!r}: a hub keeps 0 or more messages of each group")
+        self._backend: Backend = _make_backend(backend, replay, max_message_size)
+
+    async def publish(self, group: str, message: Any) -> int:
+        """Publish a message to a group; return how many members in this process it reaches.
+
+        TypeError or ValueError for what cannot be carried, HubUnavailable (503) where Redis does not answer.
+        """
+        return await self._backend.publish(check_group(group), message)
+
+    def publish_sync(self, group: str, message: Any) -> int:
+        """Publish from a thread without an event loop: a `def` handler, Django, Celery, a shell.
+
+        The hub's lifespan need not run for it. RuntimeError on an event loop, where it would block.
+        """
+        if current_loop() is not None:
+            raise RuntimeError("publish_sync blocks, and an event loop runs in this thread: `await hub.publish(...)`")
+        return self._backend.publish_sync(check_group(group), message)
+
+    def subscribe(
+        self,
+        *groups: str,
+        info: Any = None,
+        max_queue: int = 100,
+        overflow: Overflow = "drop_oldest",
+        replay: int = 0,
+        since: str | None = None,
+    ) -> Subscription:
+        """Return a membership in groups, to be entered by `async with`.
+
+        At most `max_queue` messages wait for the reader; what one more does is said by `overflow`: it takes the place
+        of the oldest, is dropped itself, or ends the subscription with SlowReader. `info` is what `members` shows.
+        With `replay=N` the last N messages of each group come first, with `since=id` those after that id.
+        """
+        return Subscription(
+            self._backend, groups, info=info, max_queue=max_queue, overflow=overflow, replay=replay, since=since
+        )
+
+    async def count(self, group: str) -> int:
+        """Return how many members a group has, in all processes."""
+        return await self._backend.count(check_group(group))
+
+    async def members(self, group: str) -> list[Any]:
+        """Return the `info` of each member of a group, in all processes."""
+        return await self._backend.members(check_group(group))
+
+    def metrics(self) -> dict[str, int]:
+        """Return this process' figures: groups, members, queued, published, delivered, dropped and others."""
+        return self._backend.figures()
+
+    @asynccontextmanager
+    async def lifespan(self, app: object = None) -> AsyncGenerator[None]:
+        """Run the hub: `app.lifespan(hub.lifespan)`, or without an application `async with hub.lifespan():`.
+
+        At its end all subscriptions of this event loop end.
+        """
+        async with self._backend.running():
+            yield
+
+
+def _make_backend(backend: str, replay: int, max_message_size: int) -> Backend:
+    if backend == "memory://":
+        return Memory(replay, max_message_size)
+    raise ConfigurationError(f'Hub({backend!r}): write "memory://" or "redis://host:6379/0"')
