@@ -35,6 +35,10 @@ class Backend(Protocol):
         """Hear that a member has left a group, perhaps as the last one."""
         ...
 
+    def forget(self, member: Member) -> None:
+        """Hear that a subscription has ended."""
+        ...
+
     async def settle(self, groups: Iterable[str], member: Member) -> None:
         """Return when messages of these groups arrive at their new member."""
         ...

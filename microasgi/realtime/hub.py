@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Literal
 
 from microasgi.concurrency import current_loop
 from microasgi.exceptions import ConfigurationError
 from microasgi.realtime.backends import Backend
+from microasgi.realtime.codecs import Codec
 from microasgi.realtime.memory import Memory
 from microasgi.realtime.messages import check_group
+from microasgi.realtime.redisclient import RedisClients
+from microasgi.realtime.redishub import RedisHub
 from microasgi.realtime.subscription import Overflow, Subscription
 
 __all__ = ["Hub"]
@@ -19,14 +22,42 @@ __all__ = ["Hub"]
 class Hub:
     """Groups and their members; one for a process, joined to the application by `app.lifespan(hub.lifespan)`.
 
-    A message is what JSON can hold, or bytes. It reaches each member at most once; `replay=N` keeps the last N
-    messages of each group for those who come (back). Over `max_message_size` bytes, publishing raises ValueError.
+    `backend` is "memory://", a URL of Redis, or a `redis.asyncio.Redis`. A message is what JSON can hold, or bytes. It
+    reaches each member at most once; `replay=N` keeps the last N messages of each group for those who come (back).
+    Over `max_message_size` bytes, publishing raises ValueError.
+
+    Over Redis nothing waits longer than `timeout` seconds; `prefix`, `codec` and `symmetric_keys` are those of
+    channels_redis' pub/sub layer, whose groups are then the same. ConfigurationError for what is none of these,
+    MissingPackage for what is not installed.
     """
 
-    def __init__(self, backend: str = "memory://", *, replay: int = 0, max_message_size: int = 1024 * 1024) -> None:
+    def __init__(
+        self,
+        backend: Any = "memory://",
+        *,
+        replay: int = 0,
+        max_message_size: int = 1024 * 1024,
+        timeout: float = 5.0,
+        prefix: str = "asgi",
+        codec: Literal["msgpack", "json"] = "msgpack",
+        symmetric_keys: Iterable[str | bytes] = (),
+    ) -> None:
         if replay < 0:
             raise ConfigurationError(f"replay={replay!r}: a hub keeps 0 or more messages of each group")
-        self._backend: Backend = _make_backend(backend, replay, max_message_size)
+        self._backend: Backend
+        if backend == "memory://":
+            self._backend = Memory(replay, max_message_size)
+        elif RedisClients.knows(backend):
+            self._backend = RedisHub(
+                backend,
+                replay=replay,
+                max_message_size=max_message_size,
+                timeout=timeout,
+                prefix=prefix,
+                codec=Codec(codec, symmetric_keys),
+            )
+        else:
+            raise ConfigurationError(f'Hub({backend!r}): write "memory://" or "redis://host:6379/0"')
 
     async def publish(self, group: str, message: Any) -> int:
         """Publish a message to a group; return how many members in this process it reaches.
@@ -83,9 +114,3 @@ class Hub:
         """
         async with self._backend.running():
             yield
-
-
-def _make_backend(backend: str, replay: int, max_message_size: int) -> Backend:
-    if backend == "memory://":
-        return Memory(replay, max_message_size)
-    raise ConfigurationError(f'Hub({backend!r}): write "memory://" or "redis://host:6379/0"')

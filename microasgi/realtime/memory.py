@@ -68,6 +68,9 @@ class Memory:
     def unwant(self, group: str, member: Member, last: bool) -> None:
         """Do nothing."""
 
+    def forget(self, member: Member) -> None:
+        """Do nothing."""
+
     async def settle(self, groups: Iterable[str], member: Member) -> None:
         """Do nothing: messages arrive already."""
 

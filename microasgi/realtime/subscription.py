@@ -130,8 +130,9 @@ class Subscription:
     def close(self) -> None:
         """Leave all groups and end the iteration, after what is in the queue."""
         self.leave(*self._names)
-        if self._home is not None:
+        if self._home is not None and self in self._home.members:
             self._home.members.discard(self)
+            self._backend.forget(self)
         self.end(StopAsyncIteration())
 
     def put(self, item: Item) -> None:

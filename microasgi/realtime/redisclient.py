@@ -1,0 +1,121 @@
+"""redis-py, as the hub uses it: one connection that listens, one for commands, and a blocking one for threads.
+
+The law of this file: nothing waits for Redis longer than it was told to, and what fails is told apart here.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import anyio
+
+from microasgi.exceptions import ConfigurationError, MissingPackage
+from microasgi.realtime.messages import HubUnavailable
+
+__all__ = ["Connection", "RedisClients"]
+
+
+class Connection:
+    """One connection that is subscribed: commands go out and answers come in independently of each other."""
+
+    def __init__(self, pool: Any, raw: Any) -> None:
+        self._pool = pool
+        self._raw = raw
+        raw.socket_timeout = None  # it waits for messages, and somebody else watches
+
+    async def send(self, *command: str | bytes) -> None:
+        """Send a command; its answer comes among the messages."""
+        await self._raw.send_command(*command, check_health=False)
+
+    async def receive(self) -> list[Any]:
+        """Return what Redis says next."""
+        answer: Any = await self._raw.read_response(disable_decoding=True, push_request=True)
+        return cast("list[Any]", answer if isinstance(answer, list) else [answer])
+
+    async def close(self) -> None:
+        """Give the connection up."""
+        with anyio.CancelScope(shield=True), anyio.move_on_after(1):
+            try:
+                await self._raw.disconnect(nowait=True)
+            finally:
+                await self._pool.release(self._raw)
+
+
+class RedisClients:
+    """What is made of a URL, or of a `redis.asyncio.Redis`; `errors` is what Redis and the way to it can raise."""
+
+    def __init__(self, source: Any, timeout: float) -> None:
+        try:
+            import redis
+            import redis.asyncio
+            import redis.asyncio.retry
+            import redis.backoff
+            import redis.retry
+        except ImportError:
+            raise MissingPackage("redis", "redis", "for a hub over Redis") from None
+        self._module: Any = redis
+        self.errors: tuple[type[Exception], ...] = (redis.RedisError, OSError)  # a TimeoutError is an OSError
+        self.refusals: tuple[type[Exception], ...] = (redis.AuthenticationError, redis.ResponseError)
+        self.timeout = timeout
+        self._url: str | None = source if isinstance(source, str) else None
+        self._blocking: Any = None
+        if self._url is None:
+            self.commands: Any = source
+            self._own = False
+            if source.get_encoder().decode_responses:
+                raise ConfigurationError("the hub needs bytes: give it a Redis client without decode_responses=True")
+            return
+        self._own = True
+        try:
+            self.commands = self._make(self._module.asyncio)
+        except ValueError as error:
+            raise ConfigurationError(f'Hub({source!r}): {error}; write "redis://host:6379/0"') from None
+
+    @staticmethod
+    def knows(source: object) -> bool:
+        """Tell whether this is a URL of Redis, or one of its clients."""
+        if isinstance(source, str):
+            return source.startswith(("redis://", "rediss://", "unix://"))
+        return hasattr(source, "connection_pool") and hasattr(source, "pipeline")
+
+    async def connect(self) -> Connection:
+        """Open the connection that listens."""
+        pool = self.commands.connection_pool
+        with anyio.fail_after(self.timeout):
+            return Connection(pool, await pool.get_connection())
+
+    async def execute(self, commands: list[tuple[Any, ...]]) -> list[Any]:
+        """Send commands in one go and return their answers; errors among them are returned, not raised."""
+        with anyio.fail_after(self.timeout):
+            async with self.commands.pipeline(transaction=False) as pipeline:
+                for command in commands:
+                    pipeline.execute_command(*command)
+                return cast("list[Any]", await pipeline.execute(raise_on_error=False))
+
+    def execute_blocking(self, *command: Any) -> Any:
+        """Run a command in this thread."""
+        try:
+            return self._blocking_client().execute_command(*command)
+        except self.errors as error:
+            raise HubUnavailable(str(error) or type(error).__name__) from None
+
+    async def close(self) -> None:
+        """Close what was made here."""
+        blocking, self._blocking = self._blocking, None
+        if blocking is not None:
+            blocking.close()
+        if self._own:
+            await self.commands.aclose()
+
+    def _blocking_client(self) -> Any:
+        if self._url is None:
+            raise RuntimeError("publish_sync needs a hub that was made of a URL: Hub('redis://...')")
+        if self._blocking is None:
+            self._blocking = self._make(self._module)
+        return self._blocking
+
+    def _make(self, module: Any) -> Any:
+        """Return a client that tries once: who tries again, when and how often is not for it to say."""
+        once = module.retry.Retry(self._module.backoff.NoBackoff(), 0)
+        limits = {"socket_timeout": self.timeout, "socket_connect_timeout": self.timeout}
+        return module.Redis.from_url(self._url, protocol=2, retry=once, **limits)
