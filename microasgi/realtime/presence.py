@@ -14,7 +14,7 @@ import anyio
 from microasgi.realtime.groups import Home, Member
 from microasgi.realtime.outbox import Outbox
 
-__all__ = ["Presence"]
+__all__ = ["Presence", "as_dict"]
 
 _BEAT: Final = 10.0
 _ALIVE: Final = 30  # seconds without a heartbeat
@@ -81,9 +81,7 @@ class Presence:
 
     async def _living(self, group: str) -> list[bytes]:
         answer = await self._outbox.call("HGETALL", self._key(group))
-        fields: dict[bytes, bytes] = (
-            answer if isinstance(answer, dict) else dict(zip(answer[::2], answer[1::2], strict=True))
-        )
+        fields = as_dict(answer)
         if not fields:
             return []
         processes = list({name.partition(b":")[0] for name in fields})
@@ -100,6 +98,11 @@ class Presence:
 
     def _alive(self, process: str) -> str:
         return f"{self._prefix}__alive__{process}"
+
+
+def as_dict(answer: Any) -> dict[bytes, bytes]:
+    """Return the fields of a hash, which redis-py gives as a dict or as they come."""
+    return answer if hasattr(answer, "keys") else dict(zip(answer[::2], answer[1::2], strict=True))
 
 
 def _age(field: tuple[bytes, bytes]) -> tuple[bytes, int]:

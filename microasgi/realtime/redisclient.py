@@ -30,7 +30,7 @@ class Connection:
     async def receive(self) -> list[Any]:
         """Return what Redis says next."""
         answer: Any = await self._raw.read_response(disable_decoding=True, push_request=True)
-        return cast("list[Any]", answer if isinstance(answer, list) else [answer])
+        return answer if isinstance(answer, list) else [answer]  # pyright: ignore[reportUnknownVariableType]
 
     async def close(self) -> None:
         """Give the connection up."""
@@ -47,27 +47,27 @@ class RedisClients:
     def __init__(self, source: Any, timeout: float) -> None:
         try:
             import redis
-            import redis.asyncio
-            import redis.asyncio.retry
-            import redis.backoff
-            import redis.retry
+            from redis import asyncio, backoff, retry
+            from redis.asyncio import retry as asyncio_retry
         except ImportError:
             raise MissingPackage("redis", "redis", "for a hub over Redis") from None
-        self._module: Any = redis
+        self._asyncio, self._threads = (asyncio, asyncio_retry), (redis, retry)
+        self._once: Any = backoff.NoBackoff()
         self.errors: tuple[type[Exception], ...] = (redis.RedisError, OSError)  # a TimeoutError is an OSError
         self.refusals: tuple[type[Exception], ...] = (redis.AuthenticationError, redis.ResponseError)
         self.timeout = timeout
-        self._url: str | None = source if isinstance(source, str) else None
+        self._url = str(source) if isinstance(source, str) else None
         self._blocking: Any = None
         if self._url is None:
-            self.commands: Any = source
+            client = cast(Any, source)
+            self.commands: Any = client
             self._own = False
-            if source.get_encoder().decode_responses:
+            if client.get_encoder().decode_responses:
                 raise ConfigurationError("the hub needs bytes: give it a Redis client without decode_responses=True")
             return
         self._own = True
         try:
-            self.commands = self._make(self._module.asyncio)
+            self.commands = self._make(*self._asyncio)
         except ValueError as error:
             raise ConfigurationError(f'Hub({source!r}): {error}; write "redis://host:6379/0"') from None
 
@@ -111,11 +111,11 @@ class RedisClients:
         if self._url is None:
             raise RuntimeError("publish_sync needs a hub that was made of a URL: Hub('redis://...')")
         if self._blocking is None:
-            self._blocking = self._make(self._module)
+            self._blocking = self._make(*self._threads)
         return self._blocking
 
-    def _make(self, module: Any) -> Any:
+    def _make(self, module: Any, retry: Any) -> Any:
         """Return a client that tries once: who tries again, when and how often is not for it to say."""
-        once = module.retry.Retry(self._module.backoff.NoBackoff(), 0)
+        once = retry.Retry(self._once, 0)
         limits = {"socket_timeout": self.timeout, "socket_connect_timeout": self.timeout}
         return module.Redis.from_url(self._url, protocol=2, retry=once, **limits)

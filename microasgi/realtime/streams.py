@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from microasgi.realtime.messages import Delivery, Gap
 from microasgi.realtime.outbox import Outbox
+from microasgi.realtime.presence import as_dict
 
 __all__ = ["PUBLISH", "Streams"]
 
@@ -101,7 +102,5 @@ def _entries(answer: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:
     """Return stream entries from what redis-py makes of them: names with dicts, or with flat lists of fields."""
     entries: list[tuple[bytes, dict[bytes, bytes]]] = []
     for name, fields in answer or ():
-        flat: Any = fields
-        pairs: dict[bytes, bytes] = flat if hasattr(flat, "keys") else dict(zip(flat[::2], flat[1::2], strict=True))
-        entries.append((name, pairs))
+        entries.append((name, as_dict(fields)))
     return entries
