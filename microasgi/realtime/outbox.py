@@ -31,12 +31,16 @@ class Outbox:
         self._waiting: deque[tuple[Command, asyncio.Future[Any] | None]] = deque()
         self._more = asyncio.Event()
         self._failing = False
+        self.has_lost = False
+        """Whether a command was lost for whose answer nobody waited. Who cares sets it back."""
 
     def post(self, *command: Any) -> None:
         """Send a command whose answer interests nobody. While Redis is away, such commands are dropped."""
         if len(self._waiting) < _MOST_WAITING:
             self._waiting.append((command, None))
             self._more.set()
+        else:
+            self.has_lost = True
 
     async def call(self, *command: Any) -> Any:
         """Send a command and return the answer; HubUnavailable after the clients' timeout, or at once on an error."""
@@ -84,7 +88,7 @@ class Outbox:
         except self._clients.errors as error:
             if not self._failing:
                 logger.warning("hub: Redis cannot be reached: %r", error)
-            self._failing = True
+            self._failing = self.has_lost = True
             _fail(bundle, str(error) or "Redis has not answered in time")
             return
         self._failing = False

@@ -5,18 +5,16 @@ The law of this file: a process that dies is forgotten without its help. Its hea
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from secrets import token_hex
 from typing import Any, Final
-
-import anyio
 
 from microasgi.realtime.groups import Home, Member
 from microasgi.realtime.outbox import Outbox
 
-__all__ = ["Presence", "as_dict"]
+__all__ = ["BEAT", "Presence", "as_dict"]
 
-_BEAT: Final = 10.0
+BEAT: Final = 10.0
 _ALIVE: Final = 30  # seconds without a heartbeat
 
 
@@ -34,13 +32,10 @@ class Presence:
         self._fields: dict[Member, tuple[str, bytes]] = {}
         self._number = 0
 
-    def enter(self, group: str, member: Member) -> None:
-        """Write that a member is in a group."""
-        if member not in self._fields:
-            self._number += 1
-            self._fields[member] = (f"{self._process}:{self._number}", self._encode(member.info))
-        self._outbox.post("HSET", self._key(group), *self._fields[member])
-        self._outbox.post("EXPIRE", self._key(group), _ALIVE * 3)
+    async def enter(self, groups: Iterable[str], member: Member) -> None:
+        """Write that a member is in groups; HubUnavailable where that cannot be said now, then it will be later."""
+        self._post(groups, member)
+        await self._outbox.call("PING")  # what was posted before it has been done
 
     def leave(self, group: str, member: Member) -> None:
         """Write that it is there no more."""
@@ -59,25 +54,33 @@ class Presence:
         """Return how many there are."""
         return len(await self._living(group))
 
-    async def beat(self, home: Home) -> None:
-        """Say that this process lives, until cancelled; write everything again if Redis has forgotten it."""
-        while True:
-            await self.write(home)
-            await anyio.sleep(_BEAT)
-
     async def write(self, home: Home) -> None:
-        """Say so once."""
+        """Say that this process lives. Where something was lost, begin again as another process."""
         known = await self._outbox.call("SET", self._alive(self._process), 1, "EX", _ALIVE, "GET")
-        for group, members in list(home.groups.items()):
-            if known is not None:
+        if known is not None and not self._outbox.has_lost:
+            for group in home.groups:
                 self._outbox.post("EXPIRE", self._key(group), _ALIVE * 3)
-                continue
-            for member in list(members):
-                self.enter(group, member)
+            return
+        self._outbox.has_lost = False
+        self._outbox.post("DEL", self._alive(self._process))
+        self._process = token_hex(8)
+        self._fields.clear()
+        self._outbox.post("SET", self._alive(self._process), 1, "EX", _ALIVE)
+        for group, members in home.groups.items():
+            for member in members:
+                self._post([group], member)
 
     async def end(self) -> None:
         """Say that this process has ended."""
         await self._outbox.call("DEL", self._alive(self._process))
+
+    def _post(self, groups: Iterable[str], member: Member) -> None:
+        if member not in self._fields:
+            self._number += 1
+            self._fields[member] = (f"{self._process}:{self._number}", self._encode(member.info))
+        for group in groups:
+            self._outbox.post("HSET", self._key(group), *self._fields[member])
+            self._outbox.post("EXPIRE", self._key(group), _ALIVE * 3)
 
     async def _living(self, group: str) -> list[bytes]:
         answer = await self._outbox.call("HGETALL", self._key(group))

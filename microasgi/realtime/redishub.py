@@ -20,7 +20,7 @@ from microasgi.realtime.groups import Home, Member, count_up
 from microasgi.realtime.listening import Listener
 from microasgi.realtime.messages import Delivery, Gap, HubUnavailable, check_size
 from microasgi.realtime.outbox import Command, Outbox
-from microasgi.realtime.presence import Presence
+from microasgi.realtime.presence import BEAT, Presence
 from microasgi.realtime.redisclient import RedisClients
 from microasgi.realtime.streams import Streams
 
@@ -48,6 +48,7 @@ class RedisHub:
         self._outbox = Outbox(self._clients)
         self._listener = Listener(self._clients, self, self._channels)
         self._presence = Presence(self._prefix, self._outbox, self._codec.encode, self._codec.decode)
+        self._beats = anyio.Event()
         self._marks: dict[str, str] = {}
         self._last: dict[str, int] = {}
         self._held: dict[str, list[Delivery]] = {}
@@ -92,16 +93,19 @@ class RedisHub:
 
     async def settle(self, groups: Iterable[str], member: Member) -> None:
         """Wait for Redis to confirm; where it is not there, return, and a gap will tell when it is."""
+        groups = tuple(groups)
         for group in groups:
             await self._listener.settle(group)
-            self._presence.enter(group, member)
-        if self._streams is not None and self._listener.connected:
-            try:
+        if not self._listener.connected:
+            return
+        try:
+            await self._presence.enter(groups, member)
+            if self._streams is not None:
                 last = await self._streams.last(self._outbox)
-            except HubUnavailable:
-                return
-            for group in groups:
-                self._last.setdefault(group, last)
+                for group in groups:
+                    self._last.setdefault(group, last)
+        except HubUnavailable:
+            return
 
     async def past(self, groups: Iterable[str], since: str | None, count: int, member: Member) -> list[Delivery | Gap]:
         """Return what the streams keep."""
@@ -185,6 +189,8 @@ class RedisHub:
 
     async def regain(self, groups: list[str]) -> None:
         """Fetch from history what was lost; where that is not possible, tell the members."""
+        self._outbox.has_lost = True
+        self._beats.set()
         for group in groups:
             past: list[Delivery | Gap] = [Gap((group,))]
             last = self._last.get(group)
@@ -244,11 +250,16 @@ class RedisHub:
             raise ConfigurationError(f"the hub's Redis refuses: {answers[0]}")
 
     async def _beat(self) -> None:
+        pause = BEAT
         while True:
+            self._beats = anyio.Event()
             try:
-                await self._presence.beat(self.open())
+                await self._presence.write(self.open())
+                pause = BEAT
             except HubUnavailable:
-                await anyio.sleep(1)
+                pause = 1.0
+            with anyio.move_on_after(pause):
+                await self._beats.wait()
 
     async def _end(self, home: Home) -> None:
         home.close()

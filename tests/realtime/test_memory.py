@@ -13,15 +13,9 @@ from hypothesis import strategies as st
 from microasgi import ConfigurationError, MicroASGI
 from microasgi.realtime import Delivery, Gap, Hub, SlowReader, Subscription
 from microasgi.testing import TestClient
+from tests.realtime.reading import take
 
 pytestmark = pytest.mark.anyio
-
-
-async def take(subscription: Any, number: int) -> list[Any]:
-    """Return the next items."""
-    iterator = aiter(subscription)
-    with anyio.fail_after(10):
-        return [await anext(iterator) for _ in range(number)]
 
 
 async def rest(subscription: Subscription) -> list[Any]:
