@@ -1,7 +1,22 @@
 """Live messages: one hub for websockets and server-sent events, over memory, Redis or a channel layer."""
 
+from microasgi.realtime.endpoints import GroupEndpoint, on_event
 from microasgi.realtime.hub import Hub
+from microasgi.realtime.limits import ConnectOptions
 from microasgi.realtime.messages import Delivery, Gap, HubUnavailable, SlowReader
+from microasgi.realtime.sockets import SocketMember
 from microasgi.realtime.subscription import Overflow, Subscription
 
-__all__ = ["Delivery", "Gap", "Hub", "HubUnavailable", "Overflow", "SlowReader", "Subscription"]
+__all__ = [
+    "ConnectOptions",
+    "Delivery",
+    "Gap",
+    "GroupEndpoint",
+    "Hub",
+    "HubUnavailable",
+    "Overflow",
+    "SlowReader",
+    "SocketMember",
+    "Subscription",
+    "on_event",
+]

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 from microasgi.concurrency import current_loop
 from microasgi.exceptions import ConfigurationError
 from microasgi.realtime.backends import Backend
 from microasgi.realtime.codecs import Codec
+from microasgi.realtime.limits import SUBSCRIBING, ConnectOptions
 from microasgi.realtime.memory import Memory
 from microasgi.realtime.messages import check_group
 from microasgi.realtime.redisclient import RedisClients
 from microasgi.realtime.redishub import RedisHub
+from microasgi.realtime.sockets import Kind, SocketMember
 from microasgi.realtime.subscription import Overflow, Subscription
+from microasgi.websockets import WebSocket
 
 __all__ = ["Hub"]
 
@@ -93,6 +96,30 @@ class Hub:
         return Subscription(
             self._backend, groups, info=info, max_queue=max_queue, overflow=overflow, replay=replay, since=since
         )
+
+    def connect(self, websocket: WebSocket[Any], *groups: str, **options: Unpack[ConnectOptions]) -> SocketMember:
+        """Return a websocket's membership in groups, to be entered by `async with`; it accepts the handshake.
+
+        What is published is sent while the block runs. The options are those of `ConnectOptions`.
+        """
+        given: dict[str, Any] = {**options}
+        chosen = {name: given[name] for name in SUBSCRIBING if name in given}
+        return SocketMember(websocket, self.subscribe(*groups, **chosen), options)
+
+    async def serve(
+        self,
+        websocket: WebSocket[Any],
+        groups: Iterable[str],
+        on_message: Callable[[Any], Awaitable[Any]] | None = None,
+        kind: Kind = "text",
+        **options: Unpack[ConnectOptions],
+    ) -> None:
+        """Serve a websocket in groups until it ends: send what is published, call `on_message` with what comes in.
+
+        `kind` is what that is: "text", "bytes" or "json". Without `on_message`, what comes in is dropped.
+        """
+        async with self.connect(websocket, *groups, **options) as member:
+            await member.serve(on_message, kind)
 
     async def count(self, group: str) -> int:
         """Return how many members a group has, in all processes."""

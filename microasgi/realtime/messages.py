@@ -11,7 +11,7 @@ from typing import Any, Final
 from microasgi.exceptions import HTTPException, WebSocketException
 from microasgi.serialization import decode_json, encode_json
 
-__all__ = ["BINARY", "Delivery", "Gap", "HubUnavailable", "SlowReader", "check_group", "check_size"]
+__all__ = ["BINARY", "Delivery", "Gap", "HubUnavailable", "SlowReader", "as_delivery", "check_group", "check_size"]
 
 BINARY: Final = (bytes, bytearray, memoryview)
 _UNREAD: Final = object()
@@ -77,6 +77,11 @@ class Delivery:
 
     def __repr__(self) -> str:
         return f"Delivery({self.group!r}, {self.id!r}, {self.data!r:.80})"
+
+
+def as_delivery(group: str, id: str | None, message: Any) -> Delivery:
+    """Return a message that came from elsewhere, with its JSON; TypeError or ValueError where it has none."""
+    return Delivery(group, id, message, None if isinstance(message, bytes) else encode_json(message))
 
 
 def check_group(group: object) -> str:

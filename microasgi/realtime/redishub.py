@@ -18,7 +18,7 @@ from microasgi.exceptions import ConfigurationError
 from microasgi.realtime.codecs import Codec
 from microasgi.realtime.groups import Home, Member, count_up
 from microasgi.realtime.listening import Listener
-from microasgi.realtime.messages import Delivery, Gap, HubUnavailable, check_size
+from microasgi.realtime.messages import Delivery, Gap, HubUnavailable, as_delivery, check_size
 from microasgi.realtime.outbox import Command, Outbox
 from microasgi.realtime.presence import BEAT, Presence
 from microasgi.realtime.redisclient import RedisClients
@@ -172,8 +172,9 @@ class RedisHub:
         name = self._marks.pop(group, None)
         self._counted["received"] += 1
         try:
-            delivery = Delivery(group, name, self._codec.decode(check_size(data, self._max_message_size)))
-        except ValueError as error:
+            message = self._codec.decode(check_size(data, self._max_message_size))
+            delivery = as_delivery(group, name, message)
+        except (TypeError, ValueError) as error:
             self._poisoned(group, error)
             return
         held = self._held.get(group)
@@ -220,7 +221,7 @@ class RedisHub:
         if self._home is not None:
             self._home.fan_out(delivery)
 
-    def _poisoned(self, group: str, error: ValueError) -> None:
+    def _poisoned(self, group: str, error: Exception) -> None:
         count = self._counted["poison"] = self._counted["poison"] + 1
         if count & (count - 1) == 0:  # the 1st, 2nd, 4th, 8th ...: a flood shall not fill the log
             logger.warning("hub: message %d that cannot be read, of group %.100r: %.200s", count, group, error)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from microasgi.realtime.messages import Delivery, Gap
+from microasgi.realtime.messages import Delivery, Gap, as_delivery
 from microasgi.realtime.outbox import Outbox
 from microasgi.realtime.presence import as_dict
 
@@ -66,8 +66,8 @@ class Streams:
             for name, fields in entries:
                 number = _number(name)
                 try:
-                    found.append((number, Delivery(group, str(number), self._decode(fields[b"data"]))))
-                except ValueError:  # somebody else's
+                    found.append((number, as_delivery(group, str(number), self._decode(fields[b"data"]))))
+                except (TypeError, ValueError):  # somebody else's
                     gaps.append(group)
         found.sort(key=lambda one: one[0])
         gap: list[Delivery | Gap] = [Gap(tuple(dict.fromkeys(gaps)))] if gaps else []

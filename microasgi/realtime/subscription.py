@@ -74,6 +74,11 @@ class Subscription:
         return tuple(self._names)
 
     @property
+    def is_open(self) -> bool:
+        """Whether messages arrive."""
+        return self._home is not None and not self._refuses
+
+    @property
     def queued(self) -> int:
         """How many messages wait to be read."""
         return len(self._queue)
