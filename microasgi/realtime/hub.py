@@ -7,9 +7,11 @@ from contextlib import asynccontextmanager
 from typing import Any, Literal, Unpack
 
 from microasgi.concurrency import current_loop
+from microasgi.connection import HTTPConnection
 from microasgi.exceptions import ConfigurationError
 from microasgi.realtime.backends import Backend
 from microasgi.realtime.codecs import Codec
+from microasgi.realtime.eventstream import EventStream
 from microasgi.realtime.limits import SUBSCRIBING, ConnectOptions
 from microasgi.realtime.memory import Memory
 from microasgi.realtime.messages import check_group
@@ -120,6 +122,27 @@ class Hub:
         """
         async with self.connect(websocket, *groups, **options) as member:
             await member.serve(on_message, kind)
+
+    def stream(
+        self,
+        request: HTTPConnection[Any],
+        *groups: str,
+        ping: float = 15.0,
+        retry: int | None = None,
+        max_queue: int = 100,
+        overflow: Overflow = "drop_oldest",
+        replay: int = 0,
+        info: Any = None,
+    ) -> EventStream:
+        """Return a response that sends what is published as server-sent events.
+
+        A browser that comes back is given what it has missed since its `Last-Event-ID`, as far as the hub keeps it,
+        or an event "gap"; `replay=N` is for one that comes for the first time.
+        """
+        since = request.headers.get("last-event-id")
+        chosen: dict[str, Any] = {"max_queue": max_queue, "overflow": overflow, "info": info}
+        subscription = self.subscribe(*groups, since=since, replay=0 if since else replay, **chosen)
+        return EventStream(subscription, ping=ping, retry=retry)
 
     async def count(self, group: str) -> int:
         """Return how many members a group has, in all processes."""

@@ -53,13 +53,14 @@ class Delivery:
     All members get the same object: do not change `data`.
     """
 
-    __slots__ = ("_data", "_json", "group", "id")
+    __slots__ = ("_data", "_json", "frame", "group", "id")
 
     def __init__(self, group: str, id: str | None, data: Any = _UNREAD, json: bytes | None = None) -> None:
         self.group = group
         self.id = id
         self._data = data
         self._json = json
+        self.frame: bytes | None = None  # as a server-sent event, once somebody has needed it
 
     @property
     def data(self) -> Any:
