@@ -12,6 +12,7 @@ from microasgi.exceptions import ConfigurationError
 from microasgi.realtime.backends import Backend
 from microasgi.realtime.codecs import Codec
 from microasgi.realtime.eventstream import EventStream
+from microasgi.realtime.layerhub import LayerHub
 from microasgi.realtime.limits import SUBSCRIBING, ConnectOptions
 from microasgi.realtime.memory import Memory
 from microasgi.realtime.messages import check_group
@@ -27,8 +28,9 @@ __all__ = ["Hub"]
 class Hub:
     """Groups and their members; one for a process, joined to the application by `app.lifespan(hub.lifespan)`.
 
-    `backend` is "memory://", a URL of Redis, or a `redis.asyncio.Redis`. A message is what JSON can hold, or bytes. It
-    reaches each member at most once; `replay=N` keeps the last N messages of each group for those who come (back).
+    `backend` is "memory://", a URL of Redis, a `redis.asyncio.Redis`, or a channel layer. A message is what
+    JSON can hold, or bytes. It reaches each member at most once; `replay=N` keeps the last N messages of each group
+    for those who come (back).
     Over `max_message_size` bytes, publishing raises ValueError.
 
     Over Redis nothing waits longer than `timeout` seconds; `prefix`, `codec` and `symmetric_keys` are those of
@@ -50,7 +52,7 @@ class Hub:
         if replay < 0:
             raise ConfigurationError(f"replay={replay!r}: a hub keeps 0 or more messages of each group")
         self._backend: Backend
-        if backend == "memory://":
+        if isinstance(backend, str) and backend == "memory://":
             self._backend = Memory(replay, max_message_size)
         elif RedisClients.knows(backend):
             self._backend = RedisHub(
@@ -61,8 +63,13 @@ class Hub:
                 prefix=prefix,
                 codec=Codec(codec, symmetric_keys),
             )
+        elif LayerHub.knows(backend):
+            limits: dict[str, Any] = {"max_message_size": max_message_size, "timeout": timeout}
+            self._backend = LayerHub(backend, replay=replay, **limits)
         else:
-            raise ConfigurationError(f'Hub({backend!r}): write "memory://" or "redis://host:6379/0"')
+            raise ConfigurationError(
+                f'Hub({backend!r}): write "memory://", "redis://host:6379/0", or give it a channel layer'
+            )
 
     async def publish(self, group: str, message: Any) -> int:
         """Publish a message to a group; return how many members in this process it reaches.

@@ -202,6 +202,7 @@ class Listener:
                 group, is_last = self._named.get(rest[0], ("", False))
                 if rest[0] in self._named:
                     self._ears.hear(group, rest[1], mark=not is_last)
+                    await anyio.sleep(0)  # noqa: ASYNC115 - let the members read what came before what comes next
             elif kind in {b"subscribe", b"unsubscribe"}:
                 self._confirm(rest[0], kind == b"subscribe", tasks)
 

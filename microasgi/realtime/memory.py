@@ -11,6 +11,8 @@ from contextlib import asynccontextmanager
 from threading import Lock
 from typing import Any, cast
 
+import anyio
+
 from microasgi.concurrency import current_loop
 from microasgi.realtime.groups import Home, Member, count_up
 from microasgi.realtime.history import History
@@ -32,7 +34,10 @@ class Memory:
 
     async def publish(self, group: str, message: Any) -> int:
         """Put the message into the queues of all members; those of other loops get it in their loop's next turn."""
-        return self.publish_sync(group, message)
+        reached = self.publish_sync(group, message)
+        if reached:
+            await anyio.sleep(0)  # noqa: ASYNC115 - let them read: a loop that only publishes would fill their queues
+        return reached
 
     def publish_sync(self, group: str, message: Any) -> int:
         """Do the same in any thread."""
