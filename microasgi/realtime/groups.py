@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from microasgi.concurrency import current_loop, on_asyncio
 from microasgi.realtime.messages import Delivery, Gap
 
 __all__ = ["Home", "Member", "count_up"]
+
+_MOST_AT_ONCE: Final = 20
 
 
 class Member(Protocol):
@@ -46,6 +48,8 @@ class Home:
         self.delivered = 0
         self.dropped = 0
         self.refused = 0
+        self.crowded = False
+        self._given = 0
         loop: Any = self.loop
         self._call: Callable[..., Any] = loop.call_soon_threadsafe if on_asyncio() else loop.run_sync_soon
 
@@ -64,6 +68,17 @@ class Home:
         if members is None or members.pop(member, None) is None or members:
             return False
         del self.groups[group]
+        return True
+
+    def wants_rest(self) -> bool:
+        """Count a message; tell whether whoever gives them out should let the members read first.
+
+        That is when a queue is half full, and after some messages anyway: to wake a member for each costs most.
+        """
+        self._given += 1
+        if not self.crowded and self._given < _MOST_AT_ONCE:
+            return False
+        self.crowded, self._given = False, 0
         return True
 
     def fan_out(self, delivery: Delivery) -> int:

@@ -31,6 +31,10 @@ class Ears(Protocol):
         """Take a message, from the last of a group's channels, or a mark from the one before."""
         ...
 
+    def wants_rest(self) -> bool:
+        """Tell whether the members should read before more is heard."""
+        ...
+
     def lose(self, group: str) -> None:
         """Hear that messages of this group may be lost from now on."""
         ...
@@ -128,7 +132,7 @@ class Listener:
                 self._forget(group, topic)
 
     async def _listen(self) -> None:
-        """Listen over one connection until it breaks."""
+        """Listen over one connection until it breaks; the one for commands has then broken too, or soon will."""
         connection = await self._clients.connect()
         failures: list[Exception] = []
         try:
@@ -142,6 +146,7 @@ class Listener:
                     tasks.start_soon(self._guard, tasks, failures, work, connection)
         finally:
             await connection.close()
+            self._clients.stale = True
         raise failures[0]
 
     async def _guard(
@@ -177,7 +182,7 @@ class Listener:
     async def _ask(self, connection: Connection, command: bytes, channels: list[bytes]) -> None:
         if channels:
             with anyio.fail_after(self._clients.timeout):
-                await connection.send(command, *channels)
+                await connection.send((command, *channels))
 
     async def _watch(self, connection: Connection, tasks: TaskGroup) -> None:
         """Ask Redis for a sign of life when it has been silent, and give the connection up when there is none."""
@@ -188,21 +193,25 @@ class Listener:
                 continue
             asked = anyio.current_time()
             with anyio.fail_after(timeout):
-                await connection.send(b"PING")
+                await connection.send((b"PING",))
             await anyio.sleep(timeout)
             if self._heard < asked:
                 raise TimeoutError(f"Redis has been silent for {2 * timeout:g} seconds")
 
     async def _read(self, connection: Connection, tasks: TaskGroup) -> None:
         while True:
-            kind, *rest = await connection.receive()
+            answer: Any = await connection.receive()
+            if isinstance(answer, Exception):
+                raise answer
+            kind, *rest = answer if answer.__class__ is not bytes else [answer]
             self._heard = anyio.current_time()
             self._answers, self._failing = True, False
             if kind == b"message":
                 group, is_last = self._named.get(rest[0], ("", False))
                 if rest[0] in self._named:
                     self._ears.hear(group, rest[1], mark=not is_last)
-                    await anyio.sleep(0)  # noqa: ASYNC115 - let the members read what came before what comes next
+                    if self._ears.wants_rest():
+                        await anyio.sleep(0)  # noqa: ASYNC115 - let the members read what came before what comes next
             elif kind in {b"subscribe", b"unsubscribe"}:
                 self._confirm(rest[0], kind == b"subscribe", tasks)
 

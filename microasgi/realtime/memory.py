@@ -35,7 +35,8 @@ class Memory:
     async def publish(self, group: str, message: Any) -> int:
         """Put the message into the queues of all members; those of other loops get it in their loop's next turn."""
         reached = self.publish_sync(group, message)
-        if reached:
+        home = self._homes.get(current_loop()) if reached else None
+        if home is not None and home.wants_rest():
             await anyio.sleep(0)  # noqa: ASYNC115 - let them read: a loop that only publishes would fill their queues
         return reached
 

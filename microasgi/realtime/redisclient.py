@@ -5,6 +5,7 @@ The law of this file: nothing waits for Redis longer than it was told to, and wh
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, cast
 
 import anyio
@@ -16,21 +17,24 @@ __all__ = ["Connection", "RedisClients"]
 
 
 class Connection:
-    """One connection that is subscribed: commands go out and answers come in independently of each other."""
+    """One connection, on which commands go out and answers come in independently of each other."""
 
-    def __init__(self, pool: Any, raw: Any) -> None:
+    def __init__(self, pool: Any, raw: Any, refusal: type[Exception]) -> None:
         self._pool = pool
         self._raw = raw
-        raw.socket_timeout = None  # it waits for messages, and somebody else watches
+        self._refusal = refusal
+        raw.socket_timeout = None  # who uses it watches the time
 
-    async def send(self, *command: str | bytes) -> None:
-        """Send a command; its answer comes among the messages."""
-        await self._raw.send_command(*command, check_health=False)
+    async def send(self, *commands: tuple[Any, ...]) -> None:
+        """Send commands in one go."""
+        await self._raw.send_packed_command(self._raw.pack_commands(commands), check_health=False)
 
-    async def receive(self) -> list[Any]:
-        """Return what Redis says next."""
-        answer: Any = await self._raw.read_response(disable_decoding=True, push_request=True)
-        return answer if isinstance(answer, list) else [answer]  # pyright: ignore[reportUnknownVariableType]
+    async def receive(self) -> Any:
+        """Return what Redis says next, an error too."""
+        try:
+            return await self._raw.read_response(disable_decoding=True, push_request=True)
+        except self._refusal as error:
+            return error
 
     async def close(self) -> None:
         """Give the connection up."""
@@ -47,17 +51,21 @@ class RedisClients:
     def __init__(self, source: Any, timeout: float) -> None:
         try:
             import redis
-            from redis import asyncio, backoff, retry
+            from redis import asyncio as redis_asyncio
+            from redis import backoff, retry
             from redis.asyncio import retry as asyncio_retry
         except ImportError:
             raise MissingPackage("redis", "redis", "for a hub over Redis") from None
-        self._asyncio, self._threads = (asyncio, asyncio_retry), (redis, retry)
+        self._asyncio, self._threads = (redis_asyncio, asyncio_retry), (redis, retry)
         self._once: Any = backoff.NoBackoff()
         self.errors: tuple[type[Exception], ...] = (redis.RedisError, OSError)  # a TimeoutError is an OSError
         self.refusals: tuple[type[Exception], ...] = (redis.AuthenticationError, redis.ResponseError)
         self.timeout = timeout
         self._url = str(source) if isinstance(source, str) else None
         self._blocking: Any = None
+        self._line: Connection | None = None
+        self.stale = False
+        """Whether the connection for commands is to be made anew before it is used again."""
         if self._url is None:
             client = cast(Any, source)
             self.commands: Any = client
@@ -79,18 +87,32 @@ class RedisClients:
         return hasattr(source, "connection_pool") and hasattr(source, "pipeline")
 
     async def connect(self) -> Connection:
-        """Open the connection that listens."""
+        """Open a connection."""
         pool = self.commands.connection_pool
         with anyio.fail_after(self.timeout):
-            return Connection(pool, await pool.get_connection())
+            return Connection(pool, await pool.get_connection(), self.refusals[1])
 
     async def execute(self, commands: list[tuple[Any, ...]]) -> list[Any]:
-        """Send commands in one go and return their answers; errors among them are returned, not raised."""
-        with anyio.fail_after(self.timeout):
-            async with self.commands.pipeline(transaction=False) as pipeline:
-                for command in commands:
-                    pipeline.execute_command(*command)
-                return cast("list[Any]", await pipeline.execute(raise_on_error=False))
+        """Send commands in one go and return their answers; errors among them are returned, not raised.
+
+        For one task only. The connection is kept for the next time.
+        """
+        async with asyncio.timeout(self.timeout):
+            if self.stale:
+                await self.hang_up()
+            line = self._line = self._line or await self.connect()
+            try:
+                await line.send(*commands)
+                return [await line.receive() for _ in commands]
+            except BaseException:
+                await self.hang_up()
+                raise
+
+    async def hang_up(self) -> None:
+        """Close the connection for commands: it has failed, or may have."""
+        line, self._line, self.stale = self._line, None, False
+        if line is not None:
+            await line.close()
 
     def execute_blocking(self, *command: Any) -> Any:
         """Run a command in this thread."""
@@ -104,6 +126,7 @@ class RedisClients:
         blocking, self._blocking = self._blocking, None
         if blocking is not None:
             blocking.close()
+        await self.hang_up()
         if self._own:
             await self.commands.aclose()
 

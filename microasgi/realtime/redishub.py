@@ -183,6 +183,10 @@ class RedisHub:
         else:
             held.append(delivery)
 
+    def wants_rest(self) -> bool:
+        """Ask the members' home."""
+        return self._home is not None and self._home.wants_rest()
+
     def lose(self, group: str) -> None:
         """With history, hold back what comes after the loss until what was lost has been fetched."""
         if self._streams is not None:

@@ -35,7 +35,7 @@ class Subscription:
     """
 
     __slots__ = (
-        *("_backend", "_ended", "_first", "_home", "_max_queue", "_names", "_overflow", "_queue", "_refuses"),
+        *("_backend", "_crowd", "_ended", "_first", "_home", "_max_queue", "_names", "_overflow", "_queue", "_refuses"),
         *("_waiter", "dropped", "info", "replayed"),
     )
 
@@ -60,6 +60,7 @@ class Subscription:
         self._names: dict[str, None] = {}
         self._queue: deque[Item] = deque()
         self._max_queue = max_queue
+        self._crowd = (max_queue + 1) // 2
         self._overflow = overflow
         self._refuses = False  # a put does nothing any more
         self._ended: Exception | None = None  # raised to the reader once the queue is empty
@@ -143,7 +144,7 @@ class Subscription:
     def put(self, item: Item) -> None:
         """Take a message, or do with it what the policy says."""
         queue = self._queue
-        if len(queue) >= self._max_queue and not self._make_room(item):
+        if len(queue) >= self._crowd and not self._make_room(item):
             return
         queue.append(item)
         if self._waiter is not None:
@@ -166,7 +167,7 @@ class Subscription:
     def end(self, error: Exception) -> None:
         """Take nothing any more; the reader gets this error after what is in the queue."""
         if self._ended is None:
-            self._ended, self._refuses, self._max_queue = error, True, 0
+            self._ended, self._refuses, self._crowd = error, True, 0
             self._wake()
 
     def __aiter__(self) -> AsyncIterator[Any]:
@@ -207,12 +208,15 @@ class Subscription:
             waiter.set_result(None)
 
     def _make_room(self, item: Item) -> bool:
-        """Drop what the policy says from a full queue; tell whether the message may go in."""
+        """Drop what the policy says if the queue is full and not half full only; tell whether the message may go in."""
         home = self._home
         if self._refuses or home is None:
             if home is not None:
                 home.refused += 1
             return False
+        home.crowded = True
+        if len(self._queue) < self._max_queue:
+            return True
         self.dropped += 1
         home.dropped += 1
         if self._overflow == "drop_oldest":

@@ -154,9 +154,8 @@ async def test_a_browser_that_comes_back_gets_what_it_missed() -> None:
 async def test_any_last_event_id_is_answered(value: bytes) -> None:
     hub = Hub(replay=3)
     await hub.publish("a", 1)
-    async with Exchange(
-        hub_app(hub, replay=3), http_scope("GET", "/", headers=[(b"last-event-id", value)])
-    ) as exchange:
+    scope = http_scope("GET", "/", headers=[(b"last-event-id", value)])
+    async with Exchange(hub_app(hub, replay=3), scope) as exchange:
         assert parse(await read_events(exchange, 1))
         exchange.disconnect()
 

@@ -292,6 +292,19 @@ async def test_a_hub_that_keeps_nothing_says_so_by_a_gap() -> None:
         assert await rest(member) == []
 
 
+async def test_a_publisher_that_never_rests_leaves_its_readers_their_turn() -> None:
+    hub, got = Hub(), list[Any]()
+    async with anyio.create_task_group() as group, hub.subscribe("a") as member:
+
+        async def read() -> None:
+            got.extend(await take(member, 1000))
+
+        group.start_soon(read)
+        for number in range(1000):
+            await hub.publish("a", number)
+    assert got == list(range(1000))
+
+
 async def test_a_gap_is_kept_by_a_full_queue() -> None:
     hub = Hub()
     async with hub.subscribe("a", max_queue=2, since="of another life") as member:

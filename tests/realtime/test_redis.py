@@ -76,6 +76,19 @@ async def test_many_publishers_at_once_lose_nothing(redis_url: str) -> None:
         assert two.metrics()["dropped"] == 0
 
 
+async def test_a_publisher_at_full_speed_loses_nothing_to_readers_that_keep_up(redis_url: str) -> None:
+    async with hubs(redis_url, 2) as (one, two), two.subscribe("a") as member, anyio.create_task_group() as group:
+
+        async def publish() -> None:
+            async with anyio.create_task_group() as publishers:
+                for number in range(1000):
+                    publishers.start_soon(one.publish, "a", number)
+
+        group.start_soon(publish)
+        assert sorted(await take(member, 1000)) == list(range(1000))
+        assert member.dropped == 0
+
+
 async def test_one_subscription_for_each_group_and_process(redis_url: str) -> None:
     from redis.asyncio import Redis
 
