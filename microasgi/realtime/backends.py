@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from microasgi.realtime.groups import Home, Member
 from microasgi.realtime.messages import Delivery, Gap
 
-__all__ = ["Backend"]
+__all__ = ["NOT_RUNNING", "Backend"]
+
+NOT_RUNNING: Final = (
+    "the hub does not run: join it to the application by `app.lifespan(hub.lifespan)`, "
+    "on a server that runs lifespans (daphne does not)"
+)
 
 
 class Backend(Protocol):

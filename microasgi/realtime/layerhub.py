@@ -79,7 +79,9 @@ class LayerHub:
     def open(self) -> Home:
         """Return the home of the loop on which the hub runs."""
         if self._home is None:
-            raise RuntimeError("the hub does not run: join it to the application by `app.lifespan(hub.lifespan)`")
+            raise RuntimeError(
+                "the hub does not run: join it by `app.lifespan(hub.lifespan)`, on a server with lifespans (not daphne)"
+            )
         if self._home.loop is not current_loop():
             raise RuntimeError("the hub runs on another event loop: one hub over a channel layer serves one loop")
         return self._home

@@ -19,8 +19,7 @@ __all__ = ["Connection", "RedisClients"]
 class Connection:
     """One connection, on which commands go out and answers come in independently of each other."""
 
-    def __init__(self, pool: Any, raw: Any, refusal: type[Exception]) -> None:
-        self._pool = pool
+    def __init__(self, raw: Any, refusal: type[Exception]) -> None:
         self._raw = raw
         self._refusal = refusal
         raw.socket_timeout = None  # who uses it watches the time
@@ -39,10 +38,7 @@ class Connection:
     async def close(self) -> None:
         """Give the connection up."""
         with anyio.CancelScope(shield=True), anyio.move_on_after(1):
-            try:
-                await self._raw.disconnect(nowait=True)
-            finally:
-                await self._pool.release(self._raw)
+            await self._raw.disconnect(nowait=True)
 
 
 class RedisClients:
@@ -88,9 +84,14 @@ class RedisClients:
 
     async def connect(self) -> Connection:
         """Open a connection."""
-        pool = self.commands.connection_pool
-        with anyio.fail_after(self.timeout):
-            return Connection(pool, await pool.get_connection(), self.refusals[1])
+        raw = self.commands.connection_pool.make_connection()
+        try:
+            async with asyncio.timeout(self.timeout):
+                await raw.connect()
+        except BaseException:
+            await Connection(raw, self.refusals[1]).close()
+            raise
+        return Connection(raw, self.refusals[1])
 
     async def execute(self, commands: list[tuple[Any, ...]]) -> list[Any]:
         """Send commands in one go and return their answers; errors among them are returned, not raised.

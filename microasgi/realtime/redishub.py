@@ -70,7 +70,9 @@ class RedisHub:
     def open(self) -> Home:
         """Return the home of the loop on which the hub runs."""
         if self._home is None:
-            raise RuntimeError("the hub does not run: join it to the application by `app.lifespan(hub.lifespan)`")
+            raise RuntimeError(
+                "the hub does not run: join it by `app.lifespan(hub.lifespan)`, on a server with lifespans (not daphne)"
+            )
         if self._home.loop is not current_loop():
             raise RuntimeError("the hub runs on another event loop: one hub over Redis serves one loop")
         return self._home
