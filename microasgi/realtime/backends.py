@@ -11,10 +11,7 @@ from microasgi.realtime.messages import Delivery, Gap
 
 __all__ = ["NOT_RUNNING", "Backend"]
 
-NOT_RUNNING: Final = (
-    "the hub does not run: join it to the application by `app.lifespan(hub.lifespan)`, "
-    "on a server that runs lifespans (daphne does not)"
-)
+NOT_RUNNING: Final = "the hub does not run: join it to the application by `app.lifespan(hub.lifespan)`"
 
 
 class Backend(Protocol):

@@ -1,7 +1,8 @@
-"""An application with a hub in memory, for real servers."""
+"""An application with a hub, in memory unless HUB_URL says otherwise, for real servers."""
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from microasgi import MicroASGI, Request, WebSocket
@@ -10,7 +11,7 @@ from microasgi.realtime import EventStream, Hub
 __all__ = ["app"]
 
 app = MicroASGI()
-hub = Hub("memory://", replay=10)
+hub = Hub(os.environ.get("HUB_URL", "memory://"), replay=10)
 app.lifespan(hub.lifespan)
 
 

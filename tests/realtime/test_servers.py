@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -79,3 +80,26 @@ def test_events_arrive_and_a_client_that_leaves_is_noticed(client: httpx.Client)
         assert seen[-1] == 'data: "hello"'
         assert seen[-2].startswith("id: ")
     wait_for_members(client, 0)
+
+
+@pytest.mark.parametrize("name", ["uvicorn", "daphne"])
+def test_two_processes_are_one_over_redis(name: str, redis_url: str, tmp_path: Path) -> None:
+    server = next(server for server in SERVERS if server.name == name)
+    if not server.installed:
+        pytest.skip(f"{server.package} is not installed")
+    both = [
+        Running(server, tmp_path, app="tests.realtime.served:app", environment={"HUB_URL": redis_url}) for _ in range(2)
+    ]
+    try:
+        for running in both:
+            running.wait_until_listening()
+        here, there = (httpx.Client(base_url=f"http://127.0.0.1:{one.port}", timeout=PATIENCE) for one in both)
+        with here, there, sync_client.connect(socket_url(here, "/quiet")) as socket:
+            wait_for_members(there, 1)
+            assert there.post("/publish/hello").json() == {"reached": 0}
+            assert socket.recv(10) == '"hello"'
+            socket.close()
+            wait_for_members(there, 0)
+    finally:
+        for running in both:
+            running.stop()
