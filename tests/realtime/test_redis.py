@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -138,6 +139,33 @@ async def test_cancelled_joins_leave_no_subscription_behind(redis_url: str) -> N
         figures = hub.metrics()
         assert (figures["groups"], figures["members"]) == (0, 0)
         assert await hub.count("a") == 0
+
+
+async def test_cancellation_at_every_turn_of_the_loop_leaves_nothing_behind(redis_url: str) -> None:
+    async with hubs(redis_url, replay=3) as (hub,):
+        await hub.publish("a", 1)
+        tasks = len(asyncio.all_tasks())
+
+        async def live() -> None:
+            async with hub.subscribe("a", "b", replay=2, info=1) as member:
+                await take(member)
+                await member.join("c")
+                await hub.publish("c", 2)
+                await take(member)
+
+        for turns in range(60):
+            task = asyncio.create_task(live())
+            for _ in range(turns):
+                await asyncio.sleep(0.0002 if turns % 2 else 0)
+            task.cancel()
+            await asyncio.wait([task])
+            assert hub.metrics()["members"] == hub.metrics()["groups"] == 0
+        await until(lambda: not hub._backend._listener._topics)  # type: ignore[attr-defined]
+        assert await hub.count("a") == await hub.count("c") == 0
+        assert len(asyncio.all_tasks()) == tasks
+        async with hub.subscribe("a") as member:
+            await hub.publish("a", "fine")
+            assert await take(member) == ["fine"]
 
 
 async def test_a_cancelled_publish_disturbs_nobody(redis_url: str) -> None:
@@ -343,7 +371,7 @@ def test_a_missing_package_is_named(redis_url: str, package: str, monkeypatch: p
 
 
 async def test_the_end_of_the_lifespan_ends_everything(redis_url: str) -> None:
-    tasks = len(anyio.get_current_task() and __import__("asyncio").all_tasks())
+    tasks = len(asyncio.all_tasks())
     hub, got = Hub(redis_url), list[Any]()
 
     async def read() -> None:
@@ -357,7 +385,7 @@ async def test_the_end_of_the_lifespan_ends_everything(redis_url: str) -> None:
             await hub.publish("a", 1)
             await until(lambda: hub.metrics()["delivered"])
     assert got == [1]
-    assert len(__import__("asyncio").all_tasks()) == tasks
+    assert len(asyncio.all_tasks()) == tasks
     with pytest.raises(RuntimeError):
         await hub.publish("a", 1)
 

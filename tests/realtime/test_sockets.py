@@ -204,7 +204,7 @@ async def test_a_reader_that_was_dropped_while_it_was_not_served_is_closed_with_
     async with client_of(serving(hub, max_queue=2, overflow="close")) as client:
         async with client.websocket_connect("/") as peer:
             for _ in range(10):
-                await hub.publish("a", 1)
+                hub._backend.publish_sync("a", 1)  # without a turn for the reader
             assert (await end_of(peer))[0] == 1013
 
 
