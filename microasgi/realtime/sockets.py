@@ -1,6 +1,6 @@
 """A websocket in groups: what is published goes out while the handler reads what comes in.
 
-The law of this file: all its tasks live and die in one group. Whichever half ends, by whatever, the other ends too.
+The law of this file: all its tasks live and die with one block. Whichever half ends, by whatever, the other ends too.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from types import TracebackType
 from typing import Any, Literal, TypeAlias, TypeVar, TypeVarTuple, Unpack
 
 import anyio
-from anyio.abc import TaskGroup
 
 from microasgi.exceptions import WebSocketDisconnect, WebSocketException
 from microasgi.iteration import Iteration, until
+from microasgi.realtime.companions import Companions
 from microasgi.realtime.limits import ConnectOptions, Rate, check_user
 from microasgi.realtime.messages import Gap
 from microasgi.realtime.subscription import Item, Subscription
@@ -38,6 +38,8 @@ class SocketMember:
     too long (1001) or no longer welcome (4401), and when the hub ends (1012).
     """
 
+    __slots__ = ("_companions", "_heard", "_options", "_rate", "_send", "_sent", "subscription", "websocket")
+
     def __init__(self, websocket: WebSocket[Any], subscription: Subscription, options: ConnectOptions) -> None:
         self.websocket = websocket
         self.subscription = subscription
@@ -45,8 +47,7 @@ class SocketMember:
         self._send = options.get("send") or self.send_item
         rate = options.get("rate")
         self._rate = None if rate is None else Rate(*rate)
-        self._tasks: TaskGroup = anyio.create_task_group()
-        self._failure: Exception | None = None
+        self._companions = Companions()
         self._sent = self._heard = anyio.current_time()
 
     async def __aenter__(self) -> SocketMember:
@@ -55,7 +56,7 @@ class SocketMember:
         try:
             if self.websocket.socket_state is WebSocketState.CONNECTING:
                 await self.websocket.accept()
-            await self._tasks.__aenter__()
+            await self._companions.__aenter__()
         except BaseException:
             self.subscription.close()
             raise
@@ -65,16 +66,16 @@ class SocketMember:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> bool:
-        self._tasks.cancel_scope.cancel()
-        self.subscription.close()
-        if isinstance(error, Exception):  # it leaves as it is, not in a group
-            await self._tasks.__aexit__(None, None, None)
-            return False
-        suppress = await self._tasks.__aexit__(kind, error, traceback)
-        ended_both = kind is None and isinstance(self._failure, WebSocketDisconnect)
-        if self._failure is not None and not ended_both:
-            raise self._failure
-        return bool(suppress)
+        try:
+            suppress = await self._companions.__aexit__(kind, error, traceback)
+        finally:
+            self.subscription.close()
+        failure = self._companions.failure
+        if failure is None or isinstance(error, Exception):
+            return suppress
+        if kind is None and isinstance(failure, WebSocketDisconnect):
+            return False  # both halves have noticed
+        raise failure
 
     def join(self, *groups: str) -> Coroutine[Any, Any, None]:
         """Join more groups."""
@@ -86,7 +87,7 @@ class SocketMember:
 
     def start_soon(self, func: Callable[[Unpack[Ts]], Awaitable[Any]], *args: *Ts) -> None:
         """Run beside the handler, for as long as the socket is open; what it raises ends the socket."""
-        self._tasks.start_soon(self._guard, partial(func, *args))
+        self._companions.start(partial(func, *args))
 
     def iter_text(self) -> AsyncIterator[str]:
         """Iterate over the peer's text messages until it leaves, within the limits."""
@@ -142,13 +143,6 @@ class SocketMember:
             self.start_soon(self._watch, options["idle"])
         if "revalidate" in options:
             self.start_soon(self._revalidate, options["revalidate"], options.get("revalidate_every", 60.0))
-
-    async def _guard(self, work: Callable[[], Awaitable[Any]]) -> None:
-        try:
-            await work()
-        except Exception as error:
-            self._failure = self._failure or error
-            self._tasks.cancel_scope.cancel()
 
     async def _write(self) -> None:
         async for item in self.subscription.deliveries():
