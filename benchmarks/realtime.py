@@ -32,6 +32,7 @@ from tests.redis_server import running_redis
 SYSTEMS = ("hub-memory", "channels-memory", "hub-redis", "channels-pubsub", "channels-core")
 GROUP = "bench"
 MOST_MESSAGES = 20_000
+MOST_DELIVERIES = 1_000_000
 SILENCE = 3.0
 
 
@@ -106,7 +107,7 @@ async def phase(system: str, url: str, send: Any, members: int, tally: Tally, se
     """Publish, from here or from another process, and return what came of it."""
     tally.received, tally.latencies = 0, []
     started = tally.last = time.perf_counter()
-    most = 50 if rate else MOST_MESSAGES
+    most = 50 if rate else min(MOST_MESSAGES, max(20, MOST_DELIVERIES // members))
     if system.endswith("memory"):
         sent = await publish(send, seconds, rate, most)
     else:

@@ -42,7 +42,7 @@ class GroupEndpoint(WebSocketEndpoint):
 
     hub: ClassVar[Hub]
     groups: Sequence[str] = ()
-    options: ClassVar[ConnectOptions] = {}
+    options: ConnectOptions = ConnectOptions()
     member: SocketMember
     _events: ClassVar[dict[str, str]] = {}
 

@@ -94,26 +94,26 @@ class EventStream(StreamingResponse):
     async def _send_chunks(self, send: Send) -> None:
         """Send everything, with pings in between, or stop where `send` says by an OSError that the client has left."""
         failures: list[Exception] = []
+        source = self.body_iterator
         async with AsyncExitStack() as stack:
-            source = self.body_iterator
+            events: AsyncIterator[Any] = source
             if isinstance(source, Subscription):
-                subscription: Subscription = source
-                await stack.enter_async_context(subscription)
-                events: AsyncIterator[Any] = subscription.deliveries()
-            else:
-                events = source
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._guard, failures, tasks.cancel_scope, self._ping, send)
-                try:
-                    try:
-                        await self._send_events(send, events)
-                    finally:
-                        await self._close()  # here, for a scope that a generator has opened is to be left first
-                except Exception as error:  # raised below, where no task group wraps it
-                    failures.append(error)
-                tasks.cancel_scope.cancel()
+                events = (await stack.enter_async_context(source)).deliveries()
+            tasks = await stack.enter_async_context(anyio.create_task_group())
+            tasks.start_soon(self._guard, failures, tasks.cancel_scope, self._ping, send)
+            try:
+                await self._send_and_close(send, events)
+            except Exception as error:  # raised below, where no task group wraps it
+                failures.append(error)
+            tasks.cancel_scope.cancel()
         if failures and not isinstance(failures[0], _ClientLeft):
             raise failures[0]
+
+    async def _send_and_close(self, send: Send, events: AsyncIterator[Any]) -> None:
+        try:
+            await self._send_events(send, events)
+        finally:
+            await self._close()  # here, for a scope that a generator has opened is to be left first
 
     async def _send_events(self, send: Send, events: AsyncIterator[Any]) -> None:
         await _deliver(

@@ -206,14 +206,13 @@ class Listener:
             kind, *rest = answer if answer.__class__ is not bytes else [answer]
             self._heard = anyio.current_time()
             self._answers, self._failing = True, False
-            if kind == b"message":
-                group, is_last = self._named.get(rest[0], ("", False))
-                if rest[0] in self._named:
-                    self._ears.hear(group, rest[1], mark=not is_last)
-                    if self._ears.wants_rest():
-                        await anyio.sleep(0)  # noqa: ASYNC115 - let the members read what came before what comes next
+            if kind == b"message" and rest[0] in self._named:
+                group, is_last = self._named[rest[0]]
+                self._ears.hear(group, rest[1], mark=not is_last)
             elif kind in {b"subscribe", b"unsubscribe"}:
                 self._confirm(rest[0], kind == b"subscribe", tasks)
+            if self._ears.wants_rest():
+                await anyio.sleep(0)  # noqa: ASYNC115 - let the members read what came before what comes next
 
     def _confirm(self, channel: bytes, on: bool, tasks: TaskGroup) -> None:
         group, is_last = self._named.get(channel, ("", False))

@@ -165,3 +165,18 @@ def test_trio_is_refused() -> None:
 def test_what_is_no_layer_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="channel layer"):
         Hub(object())
+
+
+async def test_what_json_cannot_hold_is_poison(redis_url: str) -> None:
+    layer = make_layer("pubsub", redis_url)
+    async with hub_over(layer) as hub, hub.subscribe("a") as member:
+        await layer.group_send("a", {"type": "x", "raw": b"\xff"})
+        await layer.group_send("a", {"type": "y"})
+        assert await take(member) == [{"type": "y"}]
+        assert hub.metrics()["poison"] == 1
+
+
+async def test_an_error_inside_of_the_lifespan_comes_out_as_it_is() -> None:
+    with pytest.raises(KeyError):
+        async with Hub(layers.InMemoryChannelLayer()).lifespan():
+            raise KeyError

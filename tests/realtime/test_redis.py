@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from microasgi import ConfigurationError, MicroASGI
 from microasgi.exceptions import MissingPackage
-from microasgi.realtime import Gap, Hub
+from microasgi.realtime import Gap, Hub, HubUnavailable
 from microasgi.testing import TestClient
 from tests.realtime.reading import take, until
 
@@ -394,3 +394,39 @@ async def test_an_error_inside_of_the_lifespan_comes_out_as_it_is(redis_url: str
     with pytest.raises(KeyError):
         async with Hub(redis_url).lifespan():
             raise KeyError
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"\xff", b"[" * 100_000, b"NaN"])
+async def test_json_from_elsewhere_that_is_none_is_poison(redis_url: str, data: bytes) -> None:
+    from redis.asyncio import Redis
+
+    prefix = uuid4().hex
+    async with Redis.from_url(redis_url) as redis, hubs(redis_url, prefix=prefix, codec="json") as (hub,):
+        async with hub.subscribe("a") as member:
+            await redis.publish(f"{prefix}__group__a", data)
+            await redis.publish(f"{prefix}__group__a", b'{"fine":1}')
+            assert await take(member) == [{"fine": 1}]
+            assert hub.metrics()["poison"] == 1
+
+
+async def test_poison_in_the_history_is_a_gap(redis_url: str) -> None:
+    from redis.asyncio import Redis
+
+    prefix = uuid4().hex
+    async with Redis.from_url(redis_url) as redis, hubs(redis_url, prefix=prefix, replay=5) as (hub,):
+        await hub.publish("a", 1)
+        await redis.xadd(f"{prefix}__stream__a", {"data": b"\xc1", "before": "0-0"}, id="9000000000000000-0")
+        async with hub.subscribe("a", replay=5) as member:
+            assert await take(member, member.queued) == [Gap(("a",)), 1]
+
+
+async def test_what_redis_refuses_is_told_to_who_asked(redis_url: str, caplog: pytest.LogCaptureFixture) -> None:
+    from redis.asyncio import Redis
+
+    prefix = uuid4().hex
+    async with Redis.from_url(redis_url) as redis, hubs(redis_url, prefix=prefix, replay=5) as (hub,):
+        await redis.set(f"{prefix}__stream__a", "somebody else's")
+        with pytest.raises(HubUnavailable, match="WRONGTYPE"):
+            await hub.publish("a", 1)
+        await hub.publish("b", 1)
+    assert "WRONGTYPE" in caplog.text
