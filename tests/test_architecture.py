@@ -51,7 +51,7 @@ ROOMS: dict[str, set[str]] = {
     "files": set(),
     "middleware": {"brotli", "itsdangerous", "limits", "redis", "zstandard"},
     "openapi": set(),
-    "realtime": {"msgpack", "redis"},
+    "realtime": {"cryptography", "msgpack", "redis"},
     "templates": {"jinja2", "markupsafe"},
     "testing": {"httpx", "httpx2"},  # either of the two
     "typed": {"msgspec", "pydantic", "redis"},

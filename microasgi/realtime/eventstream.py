@@ -1,0 +1,181 @@
+"""Server-sent events (WHATWG HTML, section 9.2): a response that goes on, from any iterator or from a hub's groups.
+
+The law of this file: no text can break out of its field. A stream that ends well is taken up again by the browser.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+import anyio
+
+from microasgi.exceptions import ConfigurationError
+from microasgi.realtime.messages import Delivery, Gap, SlowReader
+from microasgi.realtime.subscription import Subscription
+from microasgi.serialization import encode_json
+from microasgi.streaming import StreamingResponse
+from microasgi.types import Send
+
+__all__ = ["EventStream", "ServerSentEvent"]
+
+_LINES: Final = re.compile(r"\r\n|\n|\r")
+_BREAKS: Final = re.compile(r"[\r\n\0]")
+_COMMENT: Final = b":\n\n"
+
+
+@dataclass(frozen=True)
+class ServerSentEvent:
+    """One event. `data` is sent as text if it is text, otherwise as JSON; `retry` is in milliseconds.
+
+    `id` is what the browser sends as `Last-Event-ID` when it comes back. ValueError for a line end in `event` or `id`.
+    """
+
+    data: Any = ""
+    event: str | None = None
+    id: str | None = None
+    retry: int | None = None
+    comment: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("event", "id"):
+            value = getattr(self, name)
+            if value is not None and _BREAKS.search(value):
+                raise ValueError(f"{name} of a server-sent event is one line without NUL, not {value!r:.80}")
+
+    def encode(self) -> bytes:
+        """Return the event as it is sent."""
+        lines = [f": {line}" for line in _LINES.split(self.comment)] if self.comment is not None else []
+        if self.event is not None:
+            lines.append(f"event: {self.event}")
+        if self.id is not None:
+            lines.append(f"id: {self.id}")
+        if self.retry is not None:
+            lines.append(f"retry: {int(self.retry)}")
+        text = self.data if isinstance(self.data, str) else encode_json(self.data).decode()
+        if text or (self.comment is None and self.retry is None):
+            lines += [f"data: {line}" for line in _LINES.split(text)]
+        return ("\n".join(lines) + "\n\n").encode(errors="replace")
+
+
+class EventStream(StreamingResponse):
+    """Send events from an iterable, async or not, or from a subscription, until it ends or the client leaves.
+
+    An item is a ServerSentEvent, text, or anything that becomes JSON; a subscription's messages are JSON with their
+    ids, a `Gap` is an event of that name. After `ping` seconds of silence a comment is sent, so that a lost client is
+    noticed and proxies keep the connection; `retry` milliseconds is what the browser waits before it comes back. A
+    subscription with `overflow="close"` that is too slow ends the stream: the browser comes back.
+    """
+
+    media_type = "text/event-stream"
+
+    def __init__(
+        self,
+        events: AsyncIterable[Any] | Iterable[Any],
+        *,
+        ping: float = 15.0,
+        retry: int | None = None,
+        headers: Mapping[str, str] | None = None,
+        background: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        if ping <= 0:
+            raise ConfigurationError(f"ping={ping!r}: seconds between two signs of life, above 0")
+        own = {"cache-control": "no-store", "x-accel-buffering": "no"}
+        super().__init__(cast(Any, events), headers={**own, **(headers or {})}, background=background)
+        self._ping_after = ping
+        self._first = _COMMENT if retry is None else ServerSentEvent(retry=retry).encode()
+        self._busy = False
+        self._pinging: anyio.Event | None = None
+        self._last_sent = 0.0
+
+    async def _send_chunks(self, send: Send) -> None:
+        """Send everything, with pings in between, or stop where `send` says by an OSError that the client has left."""
+        failures: list[Exception] = []
+        source = self.body_iterator
+        async with AsyncExitStack() as stack:
+            events: AsyncIterator[Any] = source
+            if isinstance(source, Subscription):
+                events = (await stack.enter_async_context(source)).deliveries()
+            tasks = await stack.enter_async_context(anyio.create_task_group())
+            tasks.start_soon(self._guard, failures, tasks.cancel_scope, self._ping, send)
+            try:
+                await self._send_and_close(send, events)
+            except Exception as error:  # raised below, where no task group wraps it
+                failures.append(error)
+            tasks.cancel_scope.cancel()
+        if failures and not isinstance(failures[0], _ClientLeft):
+            raise failures[0]
+
+    async def _send_and_close(self, send: Send, events: AsyncIterator[Any]) -> None:
+        try:
+            await self._send_events(send, events)
+        finally:
+            await self._close()  # here, for a scope that a generator has opened is to be left first
+
+    async def _send_events(self, send: Send, events: AsyncIterator[Any]) -> None:
+        await _deliver(
+            send, {"type": "http.response.start", "status": self.status_code, "headers": [*self.raw_headers]}
+        )
+        await self._send_frame(send, self._first)
+        try:
+            async for item in events:
+                await self._send_frame(send, _encode(item))
+        except SlowReader:
+            pass
+        await self._send_frame(send, b"", more=False)
+
+    async def _send_frame(self, send: Send, frame: bytes, *, more: bool = True) -> None:
+        while self._pinging is not None:
+            await self._pinging.wait()
+        self._busy = True
+        await _deliver(send, {"type": "http.response.body", "body": frame, "more_body": more})
+        self._busy, self._last_sent = False, anyio.current_time()
+
+    async def _ping(self, send: Send) -> None:
+        self._last_sent = anyio.current_time()
+        while True:
+            silent = anyio.current_time() - self._last_sent
+            await anyio.sleep(self._ping_after - silent if silent < self._ping_after else self._ping_after)
+            if self._busy or anyio.current_time() - self._last_sent < self._ping_after:
+                continue
+            self._pinging = done = anyio.Event()
+            try:
+                await _deliver(send, {"type": "http.response.body", "body": _COMMENT, "more_body": True})
+            finally:
+                self._pinging = None
+                done.set()
+            self._last_sent = anyio.current_time()
+
+    async def _guard(
+        self, failures: list[Exception], scope: anyio.CancelScope, work: Callable[[Send], Awaitable[None]], send: Send
+    ) -> None:
+        try:
+            await work(send)
+        except Exception as error:
+            failures.append(error)
+            scope.cancel()
+
+
+class _ClientLeft(OSError):
+    """`send` has said so."""
+
+
+async def _deliver(send: Send, message: dict[str, Any]) -> None:
+    try:
+        await send(message)
+    except OSError as error:
+        raise _ClientLeft from error
+
+
+def _encode(item: Any) -> bytes:
+    """Return an item as an event; a message of a hub is encoded once for all who get it."""
+    if isinstance(item, Delivery):
+        if item.frame is None:
+            item.frame = ServerSentEvent(item.text, id=item.id).encode()
+        return item.frame
+    if isinstance(item, ServerSentEvent):
+        return item.encode()
+    return ServerSentEvent(item, event="gap" if isinstance(item, Gap) else None).encode()

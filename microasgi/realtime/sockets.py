@@ -1,0 +1,179 @@
+"""A websocket in groups: what is published goes out while the handler reads what comes in.
+
+The law of this file: all its tasks live and die with one block. Whichever half ends, by whatever, the other ends too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from functools import partial
+from types import TracebackType
+from typing import Any, Literal, TypeAlias, TypeVar, TypeVarTuple, Unpack
+
+import anyio
+
+from microasgi.exceptions import WebSocketDisconnect, WebSocketException
+from microasgi.iteration import Iteration, until
+from microasgi.realtime.companions import Companions
+from microasgi.realtime.limits import ConnectOptions, Rate, check_user
+from microasgi.realtime.messages import Gap
+from microasgi.realtime.subscription import Item, Subscription
+from microasgi.serialization import encode_json
+from microasgi.websockets import WebSocket, WebSocketState
+
+__all__ = ["Kind", "SocketMember"]
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+Kind: TypeAlias = Literal["text", "bytes", "json"]
+
+_PING = '{"type":"ping"}'
+
+
+class SocketMember:
+    """A websocket as a member of groups, made by `hub.connect` and used as `async with`.
+
+    Entering joins the groups and accepts the handshake. What is published is sent as JSON, bytes as they are. The
+    block is cancelled, and the socket closed, when the peer has left, is too slow (1013), too fast (1008), silent for
+    too long (1001) or no longer welcome (4401), and when the hub ends (1012).
+    """
+
+    __slots__ = ("_companions", "_heard", "_options", "_rate", "_send", "_sent", "subscription", "websocket")
+
+    def __init__(self, websocket: WebSocket[Any], subscription: Subscription, options: ConnectOptions) -> None:
+        self.websocket = websocket
+        self.subscription = subscription
+        self._options = options
+        self._send = options.get("send") or self.send_item
+        rate = options.get("rate")
+        self._rate = None if rate is None else Rate(*rate)
+        self._companions = Companions()
+        self._sent = self._heard = anyio.current_time()
+
+    async def __aenter__(self) -> SocketMember:
+        if not self.subscription.is_open:
+            await self.subscription.__aenter__()
+        try:
+            if self.websocket.socket_state is WebSocketState.CONNECTING:
+                await self.websocket.accept()
+            await self._companions.__aenter__()
+        except BaseException:
+            self.subscription.close()
+            raise
+        self._begin()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool:
+        try:
+            suppress = await self._companions.__aexit__(kind, error, traceback)
+        finally:
+            self.subscription.close()
+        failure = self._companions.failure
+        if failure is None or isinstance(error, Exception):
+            return suppress
+        if kind is None and isinstance(failure, WebSocketDisconnect):
+            return False  # both halves have noticed
+        raise failure
+
+    def join(self, *groups: str) -> Coroutine[Any, Any, None]:
+        """Join more groups."""
+        return self.subscription.join(*groups)
+
+    def leave(self, *groups: str) -> None:
+        """Leave groups."""
+        self.subscription.leave(*groups)
+
+    def start_soon(self, func: Callable[[Unpack[Ts]], Awaitable[Any]], *args: *Ts) -> None:
+        """Run beside the handler, for as long as the socket is open; what it raises ends the socket."""
+        self._companions.start(partial(func, *args))
+
+    def iter_text(self) -> AsyncIterator[str]:
+        """Iterate over the peer's text messages until it leaves, within the limits."""
+        return self._iterate(self.websocket.receive_text)
+
+    def iter_bytes(self) -> AsyncIterator[bytes]:
+        """Iterate over the peer's binary messages until it leaves, within the limits."""
+        return self._iterate(self.websocket.receive_bytes)
+
+    def iter_json(self) -> AsyncIterator[Any]:
+        """Iterate over the peer's JSON messages until it leaves, within the limits."""
+        return self._iterate(self.websocket.receive_json)
+
+    async def serve(self, on_message: Callable[[Any], Awaitable[Any]] | None = None, kind: Kind = "text") -> None:
+        """Call `on_message` with each message of the peer until it leaves. Without it, drop them: to send only."""
+        if on_message is None:
+            await self.wait_closed()
+            return
+        readers: dict[Kind, Callable[[], AsyncIterator[Any]]] = {
+            "text": self.iter_text,
+            "bytes": self.iter_bytes,
+            "json": self.iter_json,
+        }
+        async for message in readers[kind]():
+            await on_message(message)
+
+    async def wait_closed(self) -> None:
+        """Drop what the peer sends until it leaves: it is noticed on every server, though nothing is sent to it."""
+        while (await self.websocket.receive())["type"] != "websocket.disconnect":
+            self.note_message()
+
+    def note_message(self) -> None:
+        """Count a message of the peer that was received by the websocket's own methods."""
+        self._heard = anyio.current_time()
+        if self._rate is not None:
+            self._rate.take()
+
+    def _iterate(self, receive: Callable[[], Coroutine[Any, Any, T]]) -> AsyncIterator[T]:
+        async def receive_one() -> T:
+            data = await receive()
+            self.note_message()
+            return data
+
+        return Iteration(until(WebSocketDisconnect, receive_one))
+
+    def _begin(self) -> None:
+        self._sent = self._heard = anyio.current_time()
+        self.start_soon(self._write)
+        options = self._options
+        if "heartbeat" in options:
+            self.start_soon(self._beat, options["heartbeat"])
+        if "idle" in options:
+            self.start_soon(self._watch, options["idle"])
+        if "revalidate" in options:
+            self.start_soon(self._revalidate, options["revalidate"], options.get("revalidate_every", 60.0))
+
+    async def _write(self) -> None:
+        async for item in self.subscription.deliveries():
+            await self._send(item)
+            self._sent = anyio.current_time()
+        raise WebSocketException(1012, "the server restarts")
+
+    async def send_item(self, item: Item) -> None:
+        """Send what came from a group, encoded once for all who do so."""
+        if isinstance(item, Gap):
+            await self.websocket.send_text(encode_json(item).decode())
+        elif isinstance(item.data, bytes):
+            await self.websocket.send_bytes(item.data)
+        else:
+            await self.websocket.send_text(item.text)
+
+    async def _beat(self, seconds: float) -> None:
+        while True:
+            silent = anyio.current_time() - self._sent
+            if silent >= seconds:
+                await self.websocket.send_text(_PING)
+                self._sent = anyio.current_time()
+                silent = 0.0
+            await anyio.sleep(seconds - silent)
+
+    async def _watch(self, seconds: float) -> None:
+        while (silent := anyio.current_time() - self._heard) < seconds:  # noqa: ASYNC110 - no event for each message
+            await anyio.sleep(seconds - silent)
+        raise WebSocketException(1001, f"nothing was heard for {seconds:g} seconds")
+
+    async def _revalidate(self, ask: Callable[[WebSocket[Any]], Awaitable[bool | int]], seconds: float) -> None:
+        while True:
+            await anyio.sleep(seconds)
+            await check_user(ask, self.websocket)
