@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from microasgi.exceptions import HTTPException, MissingPackage
 from microasgi.types import RawHeaders
@@ -17,7 +17,16 @@ from microasgi.types import RawHeaders
 if TYPE_CHECKING:
     from logging import Logger
 
-__all__ = ["Event", "FormLimits", "MultipartReader", "PartHead", "decode_text", "parse_disposition", "pick_codec"]
+__all__ = [
+    "Event",
+    "FormLimits",
+    "MultipartReader",
+    "PartHead",
+    "decode_text",
+    "parse_disposition",
+    "pick_codec",
+    "require_parser",
+]
 
 _MIB: Final = 1024 * 1024
 
@@ -76,17 +85,22 @@ Event: TypeAlias = PartHead | bytes
 """The head of a part, then its data, then `b""` for its end."""
 
 
+def require_parser() -> tuple[Any, type[Exception]]:
+    """Return the parser's class and its error; MissingPackage where it is not installed."""
+    try:
+        from python_multipart import MultipartParser
+        from python_multipart.exceptions import FormParserError
+    except ImportError:
+        raise MissingPackage("python-multipart", "forms", "to parse multipart forms") from None
+    return MultipartParser, FormParserError
+
+
 class MultipartReader:
     """Turn the chunks of a multipart body into events."""
 
     def __init__(self, boundary: str, limits: FormLimits) -> None:
         _check_boundary(boundary)
-        try:
-            from python_multipart import MultipartParser
-            from python_multipart.exceptions import FormParserError
-        except ImportError:
-            raise MissingPackage("python-multipart", "forms", "to parse multipart forms") from None
-        self._error = FormParserError
+        make_parser, self._error = require_parser()
         self._limits = limits
         self._fields = 0
         self._files = 0
@@ -98,7 +112,7 @@ class MultipartReader:
         self._events: list[Event] = []
         self._started = False
         self._complete = False
-        self._parser = MultipartParser(
+        self._parser = make_parser(
             boundary.encode("ascii"),
             {
                 "on_header_field": self._on_header_field,

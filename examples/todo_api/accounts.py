@@ -8,13 +8,16 @@ from hashlib import scrypt
 from hmac import compare_digest
 from typing import Annotated
 
+from anyio import CapacityLimiter
+from anyio.to_thread import run_sync
 from msgspec import Meta
 from store import TOKEN_SECONDS, Store, User
 
-from microasgi import HTTPException, Router
+from microasgi import HTTPException, Router, run_in_threadpool
 from microasgi.typed import Depends, Form, OAuth2PasswordBearer, OAuth2PasswordForm, State
 
-COST = {"n": 2**14, "r": 8, "p": 5}
+COST = {"n": 2**14, "r": 8, "p": 5}  # 16 MiB for each hash, and a thread
+HASHED_AT_ONCE = 2
 
 bearer = OAuth2PasswordBearer(token_url="/tokens")
 accounts = Router()
@@ -46,9 +49,10 @@ def current_user(token: Annotated[str, Depends(bearer)], store: State[Store]) ->
 
 
 @accounts.post("/users", status=201, raises=[409])
-def sign_up(account: Account, store: State[Store]) -> User:
+async def sign_up(account: Account, store: State[Store], hashing: State[CapacityLimiter]) -> User:
     """Make an account."""
-    user = store.add_user(account.name, hash_password(account.password))
+    hashed = await run_sync(hash_password, account.password, limiter=hashing)
+    user = await run_in_threadpool(store.add_user, account.name, hashed)
     if user is None:
         raise HTTPException(409, f"The name {account.name} is taken.")
     return user
@@ -61,14 +65,17 @@ def me(user: Annotated[User, Depends(current_user)]) -> User:
 
 
 @accounts.post("/tokens", raises=[400])
-def log_in(form: Annotated[OAuth2PasswordForm, Form()], store: State[Store]) -> Token:
+async def log_in(
+    form: Annotated[OAuth2PasswordForm, Form()], store: State[Store], hashing: State[CapacityLimiter]
+) -> Token:
     """Give a token for a name and a password."""
-    user = store.user_named(form.username)
+    user = await run_in_threadpool(store.user_named, form.username)
     # Without such a user it takes as long, so that names cannot be found out.
-    right = check_password(form.password, store.password_of(user) if user else NOBODY)
+    stored = await run_in_threadpool(store.password_of, user) if user else NOBODY
+    right = await run_sync(check_password, form.password, stored, limiter=hashing)
     if user is None or not right:
         raise HTTPException(400, "Name or password are wrong.")
-    return Token(store.add_token(user))
+    return Token(await run_in_threadpool(store.add_token, user))
 
 
 def hash_password(password: str) -> str:

@@ -9,7 +9,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TypedDict
 
-from accounts import accounts
+from accounts import HASHED_AT_ONCE, accounts
+from anyio import CapacityLimiter
 from store import Store
 from todos import todos
 
@@ -22,6 +23,7 @@ class Shared(TypedDict):
     """What every request finds in its state: `store: State[Store]`."""
 
     store: Store
+    hashing: CapacityLimiter  # of its own: who guesses passwords keeps nobody else waiting
 
 
 app = MicroASGI(max_body_size=64 * 1024)
@@ -36,4 +38,4 @@ async def open_store() -> AsyncIterator[Shared]:
     with TemporaryDirectory(prefix="todos-") as folder:
         path = Path(os.environ.get("TODO_DATABASE", Path(folder, "todos.sqlite3")))
         with closing(await run_in_threadpool(Store, path)) as store:
-            yield {"store": store}
+            yield {"store": store, "hashing": CapacityLimiter(HASHED_AT_ONCE)}

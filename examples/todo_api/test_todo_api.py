@@ -78,6 +78,31 @@ def test_an_account_gives_a_token_and_the_token_says_who_it_is(client: TestClien
     assert me.json() == {"id": 1, "name": "ada"}
 
 
+def test_few_passwords_are_hashed_at_once_and_others_need_not_wait(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on, at_work, most = threading.Event(), [0], [0]
+
+    def slow(*args: Any, **options: Any) -> bytes:
+        at_work[0] += 1
+        most[0] = max(most[0], at_work[0])
+        go_on.wait(10)
+        at_work[0] -= 1
+        return bytes(32)
+
+    monkeypatch.setattr(accounts, "scrypt", slow)
+    guesses = [threading.Thread(target=log_in, args=(client, "nobody")) for _ in range(60)]
+    for guess in guesses:
+        guess.start()
+    try:
+        assert client.get("/users/me", headers={"authorization": "Bearer guess"}).status_code == 401
+    finally:
+        go_on.set()
+        for guess in guesses:
+            guess.join()
+    assert most[0] <= accounts.HASHED_AT_ONCE
+
+
 def test_a_name_is_given_once(ada: TestClient) -> None:
     answer = ada.post("/users", json={"name": "ADA", "password": PASSWORD})
     assert (answer.status_code, answer.json()["detail"]) == (409, "The name ADA is taken.")
@@ -429,7 +454,7 @@ def test_the_page_signs_up_logs_in_and_adds_a_todo(server: str) -> None:
         page.goto(f"{server}/docs")
         main = page.locator("main")
 
-        main.get_by_text("Make an account.", exact=True).click()
+        main.get_by_text("Make an account", exact=True).click()
         main.get_by_role("textbox").first.fill(json.dumps({"name": "ada", "password": PASSWORD}))
         main.get_by_role("button", name="Send").last.click()
         main.get_by_text('"id": 1').wait_for()
@@ -442,7 +467,7 @@ def test_the_page_signs_up_logs_in_and_adds_a_todo(server: str) -> None:
         assert token.value.status == 200
         page.get_by_role("button", name="Done").click()
 
-        main.get_by_text("Add a todo.", exact=True).click()
+        main.get_by_text("Add a todo", exact=True).click()
         with page.expect_response("**/todos") as added:
             main.get_by_role("button", name="Send").last.click()
         assert added.value.status == 201

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias, cast
 
-from microasgi.exceptions import HTTPException
+from microasgi.exceptions import HTTPException, MissingPackage
 from microasgi.headers import find_header
+from microasgi.multipart import require_parser
 from microasgi.requests import Request
 from microasgi.typed.faults import Fault, Faulty
 from microasgi.typed.files import ReadForm, wants_bytes
@@ -125,8 +126,10 @@ class FormStep:
         self._loaded: list[str] = []
 
     def settle(self) -> None:
-        """Find out which files are wanted as bytes."""
+        """Find out which files are wanted as bytes; MissingPackage where files could not be read."""
         files = [one for one in self.parameters if one.place == "file"]
+        if files:
+            require_parser()
         self._loaded = [one.alias for one in files if wants_bytes(one.annotation)]
 
     async def run(self, slots: Slots, faults: list[Fault]) -> None:
@@ -135,7 +138,10 @@ class FormStep:
         value = find_header(request.scope["headers"], b"content-type")
         if value is not None and value.decode("latin-1").lower().partition(";")[0].strip() not in _FORMS:
             raise HTTPException(415, f"the body has to be a form: {' or '.join(_FORMS)}")
-        form = ReadForm(await request.form())
+        try:
+            form = ReadForm(await request.form())
+        except MissingPackage:  # nobody here wants files, and so nobody has installed what reads them
+            raise HTTPException(415, f"the body has to be a form of the type {_FORMS[0]}") from None
         for name in self._loaded:
             await form.load(name)
         slots[self.slot] = form

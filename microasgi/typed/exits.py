@@ -14,11 +14,16 @@ from typing import Any, Final, TypeAlias, cast
 import anyio
 
 from microasgi.concurrency import run_in_threadpool
+from microasgi.requests import Request
+from microasgi.responses import Response
+from microasgi.typed.conditional import Respond
 
-__all__ = ["Exits", "enter_async", "enter_sync"]
+__all__ = ["SHARED", "Exits", "ending", "enter_async", "enter_sync"]
 
 logger = logging.getLogger("microasgi")
 _ENDED: Final = object()
+SHARED: Final = "microasgi.exits"
+"""Where in a scope opt-ins find the exits of the request."""
 
 AsyncGen: TypeAlias = AsyncGenerator[Any, None]
 
@@ -67,6 +72,19 @@ class Exits:
                     await (_go_on(generator) if self._succeeded else generator.aclose())
                 except Exception:
                     logger.exception("the clean-up of %s failed", _name(generator))
+
+
+def ending(respond: Respond) -> Respond:
+    """End the generators that end with the handler before anybody keeps its answer: what they raise is the answer."""
+
+    async def ended(request: Request[Any], values: Sequence[Any]) -> Response:
+        response = await respond(request, values)
+        exits: Exits | None = request.scope.get(SHARED)
+        if exits is not None:
+            await exits.end_function()
+        return response
+
+    return ended
 
 
 async def _go_on(generator: AsyncGen) -> None:

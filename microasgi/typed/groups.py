@@ -44,6 +44,8 @@ class Group:
             self.parameters.append(parameter)
             self._fields.append((field.name, read))
         self._closed = model.closed and marker.place in {"query", "form"}
+        self.known: set[str] = set()
+        """Names that a model which forbids others lets pass: its own, and those of the parameters beside it."""
         self._aliases = {name: one.alias for (name, _), one in zip(self._fields, self.parameters, strict=True)}
 
     def _field(self, field: ModelField, kind: type[Marker], *, raw: bool) -> tuple[Parameter, Read]:
@@ -87,7 +89,8 @@ class Group:
     def read(self, source: Any) -> Any:
         """Return the model for a connection, or a form; Faulty with pointers that begin with a field's name."""
         values: dict[str, Any] = {}
-        parts: list[tuple[str, str]] = self._unknown(source) if self._closed else []
+        parts: list[tuple[str, str]] = []
+        unknown = self._unknown(source) if self._closed else []
         for name, read in self._fields:
             try:
                 value = read(source)
@@ -102,12 +105,18 @@ class Group:
             elif name in self._required:
                 parts.append((f"/{name}", "is missing"))
         if parts:
-            raise Faulty(*parts)
-        return self._build(values)
+            raise Faulty(*unknown, *parts)
+        try:
+            model = self._build(values)
+        except Faulty as error:
+            raise Faulty(*unknown, *error.parts) from None
+        if unknown:
+            raise Faulty(*unknown)
+        return model
 
     def _unknown(self, source: Any) -> list[tuple[str, str]]:
         names = source.query_params if self._place == "query" else source.names
-        return [(f"/{name}", "is not known") for name in names if name not in self._aliases.values()][:_MOST]
+        return [(f"/{name}", "is not known") for name in names if name not in self.known][:_MOST]
 
     def blame(self, error: ValueError) -> list[Fault]:
         """Return the faults that an error of `read` stands for."""

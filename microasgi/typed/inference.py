@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Any, get_args
 
 from microasgi.exceptions import ConfigurationError
 from microasgi.typed.files import is_file_type
 from microasgi.typed.markers import Body, File, Marker, Query
 from microasgi.typed.models import is_model
-from microasgi.typed.signature import EMPTY, Given
+from microasgi.typed.parameters import CONVERTED
+from microasgi.typed.signature import EMPTY, Given, Hint
 from microasgi.typed.texts import text_type
 
-__all__ = ["how_to_write", "infer", "name_of"]
+__all__ = ["as_converted", "how_to_write", "infer", "name_of"]
 
 
 def infer(given: Given, methods: Collection[str], websocket: bool, where: str) -> Marker:
@@ -31,6 +33,13 @@ def infer(given: Given, methods: Collection[str], websocket: bool, where: str) -
             _refuse_without_body(given, methods, websocket, where)
             return Body()
     raise ConfigurationError(f"{where}: nobody can fill {given.name}: {how_to_write(given)}")
+
+
+def as_converted(given: Given, kind: str) -> Given:
+    """Give a path's parameter without annotation the type of what its convertor makes."""
+    if given.hint.annotation is not EMPTY:
+        return given
+    return replace(given, hint=Hint(CONVERTED.get(kind, str if kind in {"str", "path"} else Any)))
 
 
 def _refuse_without_body(given: Given, methods: Collection[str], websocket: bool, where: str) -> None:

@@ -13,7 +13,7 @@ from microasgi.responses import Response
 from microasgi.routes import Route
 from microasgi.typed.answers import finisher
 from microasgi.typed.dependencies import EXITS, caller, is_async
-from microasgi.typed.exits import Exits
+from microasgi.typed.exits import SHARED, Exits
 from microasgi.typed.faults import Fault, ValidationError
 from microasgi.typed.injected import merge_response, run_after
 from microasgi.typed.optins import OPT_INS, Respond, wrap
@@ -79,9 +79,15 @@ class Operation:
         self._finish = finisher(self.result, options, self.handler, always=dresses or opted)
         self._respond: Respond | None = None
         if opted:
-            dresses = self._response is not None
             self._respond = wrap(
-                self._answer, self._start, self.result, options, self.handler, self.where, dresses=dresses
+                self._answer,
+                self._start,
+                self.result,
+                options,
+                self.handler,
+                self.where,
+                dresses=self._response is not None,
+                asked=self._headers(),
             )
         self.call = self._call_websocket if self._route.websocket else self._choose_call()
 
@@ -89,6 +95,12 @@ class Operation:
         if self._steps or self._respond is not None:
             return self._call_in_steps
         return self._call_at_once
+
+    def _headers(self) -> frozenset[bytes]:
+        """Return the names of the headers that are read here: by parameters, and by schemes for keys."""
+        names = {one.alias for one in self.parameters if one.place == "header"}
+        names |= {scheme.scheme["name"] for scheme, _ in self.security if scheme.scheme.get("in") == "header"}
+        return frozenset(name.lower().encode("latin-1", "replace") for name in names)
 
     @property
     def is_plain(self) -> bool:
@@ -133,6 +145,7 @@ class Operation:
             if values is None or faults:
                 raise ValidationError(faults)
             if self._respond is not None:
+                slots[0].scope[SHARED] = slots[EXITS]
                 result = await self._respond(slots[0], values)
             else:
                 result = await self._start(*values)

@@ -6,7 +6,6 @@ The law of this file: a parameter that nobody can fill is refused here, with its
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
 from typing import Any, Final, NamedTuple, TypeAlias, TypeVar, cast, get_origin
 
 from microasgi.background import BackgroundTasks
@@ -20,13 +19,13 @@ from microasgi.typed.dependencies import Argument, DependencyStep, Invocation, b
 from microasgi.typed.files import file_reader, is_file_type, wants_bytes
 from microasgi.typed.graph import Graph, override_of
 from microasgi.typed.groups import Group
-from microasgi.typed.inference import how_to_write, infer, name_of
+from microasgi.typed.inference import as_converted, how_to_write, infer, name_of
 from microasgi.typed.injected import Dress, MakeStep, find_state, read_state, refuse_elsewhere
 from microasgi.typed.markers import Body, Depends, File, Form, FromState, Marker, Path, Security
 from microasgi.typed.models import is_model, text_model
-from microasgi.typed.parameters import CONVERTED, Parameter, reader
+from microasgi.typed.parameters import Parameter, reader
 from microasgi.typed.security import SecurityScheme, SecurityScopes
-from microasgi.typed.signature import EMPTY, Given, Hint, Signature, read_signature
+from microasgi.typed.signature import EMPTY, Given, Signature, read_signature
 from microasgi.typed.texts import text_type
 
 __all__ = ["Planner", "Situation"]
@@ -65,6 +64,7 @@ class Planner:
         self._graph = Graph()
         self._members: list[Argument] = []  # arguments from the body, in the order of its parameters
         self._invocations: list[Invocation] = []
+        self._groups: list[Group] = []
 
     @property
     def has_dependencies(self) -> bool:
@@ -85,6 +85,10 @@ class Planner:
                 argument.read = read
         for invocation in self._invocations:
             invocation.settle()
+        keys = {str(scheme.scheme.get("name")) for scheme, _ in self.security}
+        fields = [] if self.form is None else self.form.parameters
+        for group in self._groups:
+            group.known |= keys.union(one.alias for one in (*self.parameters.values(), *fields))
 
     def invocation(self, signature: Signature, scopes: Scopes = (), *, of_handler: bool = False) -> Invocation:
         """Return a callable's call, the steps before it added."""
@@ -129,7 +133,7 @@ class Planner:
         if injected is not None:
             return injected
         if given.name in self._situation.path:
-            return self._marked(self._as_converted(given), Path(), where)
+            return self._marked(as_converted(given, self._situation.path[given.name].kind), Path(), where)
         if may_be_connection and (hint.annotation is EMPTY or hint.annotation is Any):
             return self._at(given, 0)
         if hint.annotation is EMPTY and given.default is not EMPTY:
@@ -191,13 +195,6 @@ class Planner:
             self._know(parameter)
         return Argument(given.name, slot, reader(parameter), blame_for(marker.place, parameter.alias))
 
-    def _as_converted(self, given: Given) -> Given:
-        """Give a path's parameter without annotation the type of what its convertor makes."""
-        if given.hint.annotation is not EMPTY:
-            return given
-        kind = self._situation.path[given.name].kind
-        return replace(given, hint=Hint(CONVERTED.get(kind, str if kind in {"str", "path"} else Any)))
-
     def _is_converted(self, given: Given, marker: Marker) -> bool:
         """Tell whether a convertor of the user's own makes this parameter, of whatever type."""
         known = self._situation.path.get(marker.alias or given.name) if isinstance(marker, Path) else None
@@ -239,6 +236,7 @@ class Planner:
 
     def _from_model(self, given: Given, marker: Marker, where: str) -> Argument:
         group = Group(given, marker, text_model(given.hint.annotation, where), where)
+        self._groups.append(group)
         if isinstance(marker, Form):
             return Argument(given.name, self._form_of(group.parameters), group.read, group.blame)
         for parameter in group.parameters:

@@ -13,9 +13,30 @@ import anyio
 import pydantic
 import pytest
 
-from microasgi import BackgroundTasks, ConfigurationError, MicroASGI, Request, Response, StreamingResponse, WebSocket
+from microasgi import (
+    BackgroundTasks,
+    ConfigurationError,
+    MicroASGI,
+    MissingPackage,
+    Request,
+    Response,
+    StreamingResponse,
+    UploadFile,
+    WebSocket,
+)
 from microasgi.testing import TestClient, http_scope
-from microasgi.typed import Body, Depends, Header, Query, Security, SecurityScopes, State, ValidationError
+from microasgi.typed import (
+    APIKeyQuery,
+    Body,
+    Depends,
+    Form,
+    Header,
+    Query,
+    Security,
+    SecurityScopes,
+    State,
+    ValidationError,
+)
 
 
 @dataclass
@@ -514,3 +535,35 @@ def test_faults_read_well_in_a_log() -> None:
 
     TestClient(app).get("/x?q=y")
     assert seen == ["422: 2 parameters are faulty: path n: has to be an integer; query q: has to be an integer"]
+
+
+def test_a_model_that_forbids_other_names_lets_those_beside_it_pass_and_names_all_faults() -> None:
+    app = MicroASGI()
+
+    @app.get("/")
+    async def show(
+        filters: Annotated[PydanticFilters, Query()], word: str, key: Annotated[str, Depends(APIKeyQuery("key"))]
+    ) -> list[Any]:
+        return [filters.page, word]
+
+    client = TestClient(app)
+    assert client.get("/?page=2&word=a&key=k").json() == [2, "a"]
+    faults = client.get("/?page=x&word=a&key=k&tool=y").json()["errors"]
+    assert [one["name"] for one in faults] == ["tool", "page"]
+
+
+def test_files_are_refused_at_registration_where_nothing_can_read_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "python_multipart", None)
+
+    async def upload(file: UploadFile) -> None: ...
+
+    async def form(name: Annotated[str, Form()]) -> list[str]:
+        return [name]
+
+    app = MicroASGI()
+    with pytest.raises(MissingPackage, match="python-multipart"):
+        app.post("/upload")(upload)
+    app.post("/form")(form)
+    client = TestClient(app)
+    assert client.post("/form", data={"name": "a"}).json() == ["a"]
+    assert client.post("/form", files={"name": ("a", b"b")}).status_code == 415

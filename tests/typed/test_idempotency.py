@@ -19,7 +19,7 @@ import sniffio
 from microasgi import HTTPException, JSONResponse, MicroASGI, Request, Response, StreamingResponse, UploadFile
 from microasgi.exceptions import ConfigurationError, MissingPackage
 from microasgi.testing import Exchange, RawResponse, http_scope, request
-from microasgi.typed import Depends, File, Form
+from microasgi.typed import Depends, File, Form, Header
 from microasgi.typed.apikeys import APIKeyHeader
 from microasgi.typed.idempotency import Idempotency, with_idempotency
 from microasgi.typed.idempotencystores import IdempotencyStore, MemoryIdempotency, RedisIdempotency
@@ -482,6 +482,56 @@ async def test_who_may_not_ask_gets_no_replay() -> None:
     assert (await orders.post(**right)).status == 200
     assert (await orders.post(**wrong)).status == 403
     assert (await orders.post()).status == 401
+
+
+async def test_an_answer_is_kept_when_what_the_handler_did_is_done() -> None:
+    app = MicroASGI()
+    failures = [ConnectionError("the commit failed")]
+    done: list[str] = []
+
+    async def transaction() -> AsyncIterator[list[str]]:
+        changes: list[str] = []
+        yield changes
+        if failures:
+            raise failures.pop()
+        done.extend(changes)
+
+    @app.post("/orders", idempotent=True)
+    async def order(changes: Annotated[list[str], Depends(transaction, scope="function")]) -> str:
+        changes.append("tea")
+        return "ordered"
+
+    orders = Orders()
+    orders.app = app
+    assert ((await orders.post()).status, done) == (500, [])
+    again = await orders.post()
+    assert (again.status, again.header(b"idempotent-replayed"), done) == (200, None, ["tea"])
+
+
+async def test_who_sends_another_key_gets_no_answer_of_somebody_else() -> None:
+    app = MicroASGI()
+
+    @app.post("/by-scheme", idempotent=True)
+    async def by_scheme(sent: Annotated[str, Depends(BY_KEY)]) -> dict[str, str]:
+        return {"of": sent}
+
+    def whose(x_key: Annotated[str, Header()]) -> str:
+        return x_key
+
+    @app.post("/by-parameter", idempotent=True)
+    async def by_parameter(sent: Annotated[str, Depends(whose)]) -> dict[str, str]:
+        return {"of": sent}
+
+    orders = Orders()
+    orders.app = app
+    ada: dict[str, Any] = {"x-key": "ada"}
+    bob: dict[str, Any] = {"x-key": "bob"}
+    for path in ("/by-scheme", "/by-parameter"):
+        assert (await orders.post(path=path, **ada)).status == 200
+        assert (await orders.post(path=path, **ada)).header(b"idempotent-replayed") == b"true"
+        refused = await orders.post(path=path, **bob)
+        assert refused.status == 422
+        assert b"ada" not in refused.body
 
 
 def test_every_store_is_a_store() -> None:
