@@ -132,7 +132,9 @@ class OpenAPI(Router):
         finished = cast(dict[str, Any], decode_json(encode_json(document)))
         if root_path and not self._document.servers:
             first = {key: finished.pop(key) for key in ("openapi", "info")}
-            finished = {**first, "servers": [{"url": quote_path(root_path)}], **finished}
+            # A single slash: two would name a host (RFC 3986 section 4.2).
+            here = "/" + quote_path(root_path).lstrip("/")
+            finished = {**first, "servers": [{"url": here}], **finished}
         return (self._edit(finished) or finished) if self._edit is not None else finished
 
 
