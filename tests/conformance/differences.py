@@ -108,7 +108,6 @@ DIFFERENCES: dict[str, dict[str, Difference]] = {
             {"exit": None, "served": 503, "told": False},
             "knows no lifespan: the application is started by its first request",
         ),
-        "SIGTERM with an idle connection": ({"lifespan ended": False}, "knows no lifespan"),
     },
 }
 

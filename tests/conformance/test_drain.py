@@ -21,6 +21,8 @@ from tests.conformance.servers import SERVERS, Running, Server
 pytestmark = pytest.mark.server
 
 GRACE = 0.5
+# Daphne has no other code for this; granian drops sockets when it hears the signal, with the last frame or without it.
+CODES: dict[str, set[int | None]] = {"daphne": {4012}, "granian": {1012, None}}
 PATIENCE = 15.0  # the grace and what servers take, on a busy machine
 
 _BY_NAME = {server.name: server for server in SERVERS}
@@ -119,8 +121,7 @@ def test_what_was_accepted_ends_well_and_the_process_exits(running: Running) -> 
         got = {path: future.result(PATIENCE) for path, future in seen.items()}
     # By default SIGTERM ends a process by that signal, and uvicorn sees to it.
     assert running.wait(PATIENCE) in (0, -signal.SIGTERM), running.log
-    restart = 4012 if running.server.package == "daphne" else 1012
-    assert (got["/listens"], got["/talks"]) == (restart, restart)
+    assert {got["/listens"], got["/talks"]} <= CODES.get(running.server.package, {1012})
     assert got["/download"].count(b"part\n") == 20
     assert got["/polite"].endswith(b"\r\n0\r\n\r\n")
     assert b"tick\n" in got["/endless"]
