@@ -24,10 +24,10 @@ from types import UnionType
 from typing import Any, Final, Protocol, TypeAlias, Union, cast, get_args, get_origin
 
 from microasgi.connection import HTTPConnection
-from microasgi.endpoints import Adapted, adapt, is_class_endpoint
+from microasgi.endpoints import Adapted, adapt, function_of, is_class_endpoint
 from microasgi.responses import Response
 
-__all__ = ["Binder", "Binding", "Namespace", "bind", "is_plain", "join_binder", "wants_binding"]
+__all__ = ["Binder", "Binding", "Namespace", "bind", "is_plain", "join_binder", "names_connection", "wants_binding"]
 
 
 class Binding(Protocol):
@@ -104,19 +104,22 @@ def _is_connection(parameter: inspect.Parameter, path_names: Collection[str], ha
     if annotation is parameter.empty:
         return parameter.name not in path_names
     if isinstance(annotation, str):
-        return _CONNECTION_TEXT.fullmatch(annotation) is not None
+        return names_connection(annotation)
     kind = getattr(annotation, "__origin__", annotation)
     return annotation is Any or (isinstance(kind, type) and issubclass(kind, HTTPConnection))
+
+
+def names_connection(text: str) -> bool:
+    """Tell whether an annotation that cannot be looked up stands for the request or the socket."""
+    return _CONNECTION_TEXT.fullmatch(text.strip("'\" ")) is not None
 
 
 def _resolved(annotation: Any, handler: Any) -> Any:
     """Return what the text of an annotation names in the handler's module; the text where it names nothing there."""
     if not isinstance(annotation, str):
         return annotation
-    call: Any = handler if inspect.isroutine(handler) else getattr(handler, "__call__", handler)  # noqa: B004
-    function: Any = inspect.unwrap(getattr(call, "func", call))
     try:
-        found = eval(annotation, getattr(function, "__globals__", {}))  # as `typing.get_type_hints` does
+        found = eval(annotation, getattr(function_of(handler), "__globals__", {}))  # as `typing.get_type_hints` does
     except Exception:
         return annotation.strip("'\" ")
     return _resolved(found, handler)

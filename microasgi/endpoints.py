@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
+from functools import partial
 from typing import Any, ClassVar, Literal, TypeAlias, cast
 
 from microasgi.concurrency import run_in_threadpool
@@ -28,6 +29,7 @@ __all__ = [
     "as_response",
     "describe",
     "from_middleware",
+    "function_of",
     "is_asgi_app",
     "is_class_endpoint",
 ]
@@ -159,8 +161,7 @@ def adapt(handler: Any, *, websocket: bool = False) -> Adapted:
     """
     if is_class_endpoint(handler):
         return _adapt_class(handler)
-    call: Any = handler if inspect.isroutine(handler) else getattr(handler, "__call__", handler)  # noqa: B004
-    function = inspect.unwrap(getattr(call, "func", call))
+    function = function_of(handler)
     takes_none = _count_parameters(handler) == 0
     if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(handler):
         return (lambda _: handler()) if takes_none else handler
@@ -170,6 +171,17 @@ def adapt(handler: Any, *, websocket: bool = False) -> Adapted:
     if inspect.isasyncgenfunction(function) or inspect.isgeneratorfunction(function):
         return _call_at_once(target)
     return lambda request: run_in_threadpool(target, request)
+
+
+def function_of(call: Any) -> Any:
+    """Return the function behind a partial, a class (its `__init__`), a callable object or a decorated function."""
+    while isinstance(call, partial):
+        call = getattr(cast(object, call), "func")  # noqa: B009
+    if isinstance(call, type):
+        call = cast(Any, call).__init__
+    elif not inspect.isroutine(call):
+        call = type(call).__call__
+    return inspect.unwrap(getattr(call, "__func__", call))
 
 
 def is_class_endpoint(endpoint: object) -> bool:

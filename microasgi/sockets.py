@@ -119,9 +119,7 @@ class _Life(Interruptible):
 async def deny(scope: Scope, receive: Receive, send: Send, error: HTTPException) -> None:
     """Refuse a handshake with an error's response, with 403 where the server can send none."""
     websocket: WebSocket[Any] = WebSocket(scope, receive, send)
-    await websocket.send_denial_response(
-        problem(websocket, error.status_code, error.detail, error.headers, error.members)
-    )
+    await websocket.send_denial_response(problem_of(websocket, error))
 
 
 def _may_open(scope: Scope, origin: str, allowed: frozenset[str] | None) -> bool:

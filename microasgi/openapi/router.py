@@ -25,6 +25,7 @@ from microasgi.responses import Response
 from microasgi.routes import Route, whereabouts
 from microasgi.routing import Router
 from microasgi.serialization import decode_json, encode_json
+from microasgi.typed.conditional import is_known
 from microasgi.typed.security import SecurityScheme
 from microasgi.urls import quote_path
 
@@ -111,7 +112,7 @@ class OpenAPI(Router):
             found = await run_in_threadpool(self._text, application, root_path)
         text, etag = found
         headers = {"etag": etag, "cache-control": "no-cache"}
-        if etag in request.headers.get("if-none-match", "").replace("W/", "").replace(" ", "").split(","):
+        if is_known(request, etag):
             return Response(status_code=304, headers=headers)
         return Response(text, headers=headers, media_type="application/json")
 

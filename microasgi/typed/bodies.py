@@ -9,7 +9,7 @@ from microasgi.exceptions import HTTPException, MissingPackage
 from microasgi.headers import find_header
 from microasgi.multipart import require_parser
 from microasgi.requests import Request
-from microasgi.typed.faults import Fault, Faulty
+from microasgi.typed.faults import Fault, Faulty, parts_of
 from microasgi.typed.files import ReadForm, wants_bytes
 from microasgi.typed.markers import Body
 from microasgi.typed.models import json_converter, json_decoder
@@ -79,8 +79,7 @@ class BodyStep:
             raise
         except ValueError as error:
             slots[self.slot] = FAULTY
-            parts = error.parts if isinstance(error, Faulty) else (("", str(error)),)
-            faults += [Fault("body", "", reason, pointer) for pointer, reason in parts]
+            faults += [Fault("body", "", reason, pointer) for pointer, reason in parts_of(error)]
 
     def _value(self, request: Request[Any], body: bytes) -> Any:
         if not body:

@@ -21,7 +21,7 @@ from microasgi.responses import Response
 from microasgi.typed.markers import Header
 from microasgi.typed.results import result_of
 
-__all__ = ["IF_MATCH", "IF_NONE_MATCH", "Preconditions", "Respond", "etag_of", "read_tags", "with_etag"]
+__all__ = ["IF_MATCH", "IF_NONE_MATCH", "Preconditions", "Respond", "etag_of", "is_known", "read_tags", "with_etag"]
 
 Respond: TypeAlias = Callable[[Request[Any], Sequence[Any]], Awaitable[Response]]
 """Calls a handler with the values of its parameters, and makes its result a response."""
@@ -98,11 +98,15 @@ def _judged(request: Request[Any], response: Response) -> Response:
         tags = read_tags(request.headers.getlist("if-match")) or []
         if tags != ["*"] and not _names(tags, etag, strong=True):
             raise HTTPException(412, "this is not what If-Match names", {"etag": etag})
-    if find_header(sent, b"if-none-match") is not None:
-        tags = read_tags(request.headers.getlist("if-none-match")) or []
-        if tags == ["*"] or _names(tags, etag, strong=False):
-            return _not_modified(response)
+    if find_header(sent, b"if-none-match") is not None and is_known(request, etag):
+        return _not_modified(response)
     return response
+
+
+def is_known(connection: HTTPConnection[Any], etag: str) -> bool:
+    """Tell whether `If-None-Match` names this tag, or any (RFC 9110 section 13.1.2)."""
+    tags = read_tags(connection.headers.getlist("if-none-match")) or []
+    return tags == ["*"] or _names(tags, etag, strong=False)
 
 
 def _not_modified(response: Response) -> Response:

@@ -9,13 +9,13 @@ from functools import partial
 from typing import Any, TypeAlias, cast
 
 from microasgi.concurrency import run_in_threadpool
+from microasgi.endpoints import function_of
 from microasgi.exceptions import HTTPException
 from microasgi.requests import Request
 from microasgi.typed.bodies import FAULTY, Slots
 from microasgi.typed.exits import Exits, enter_async, enter_sync
-from microasgi.typed.faults import Fault, Faulty
+from microasgi.typed.faults import Fault, parts_of
 from microasgi.typed.parameters import Read
-from microasgi.typed.signature import function_of
 
 __all__ = ["Argument", "DependencyStep", "Invocation", "blame_for", "caller", "is_async"]
 
@@ -38,8 +38,7 @@ def blame_for(place: str, name: str) -> Blame:
     """Return the function that turns an error of reading this parameter into its faults."""
 
     def blame(error: ValueError) -> list[Fault]:
-        parts = error.parts if isinstance(error, Faulty) else (("", str(error)),)
-        return [Fault(place, name, reason, pointer) for pointer, reason in parts]
+        return [Fault(place, name, reason, pointer) for pointer, reason in parts_of(error)]
 
     return blame
 
@@ -55,11 +54,6 @@ class Invocation:
     def settle(self) -> None:
         """Fix how the arguments are read."""
         self._plan = [(argument.slot, argument.read) for argument in self.arguments]
-
-    @property
-    def is_simple(self) -> bool:
-        """Whether all comes from the connection itself."""
-        return all(slot == 0 for slot, _ in self._plan)
 
     def values(self, slots: Slots, faults: list[Fault]) -> list[Any] | None:
         """Return the arguments' values; None, with the faults added, where one of them cannot be had."""

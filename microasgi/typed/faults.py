@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from microasgi.exceptions import HTTPException
 
-__all__ = ["Fault", "Faulty", "ValidationError"]
+__all__ = ["Fault", "Faulty", "ValidationError", "parts_of"]
 
 _ORDER: Final = ("path", "query", "header", "cookie", "form", "body")
 
@@ -19,6 +19,11 @@ class Faulty(ValueError):
     def __init__(self, *parts: str | tuple[str, str]) -> None:
         self.parts = tuple(("", part) if isinstance(part, str) else part for part in parts)
         super().__init__("; ".join(f"{pointer}: {reason}" if pointer else reason for pointer, reason in self.parts))
+
+
+def parts_of(error: ValueError) -> tuple[tuple[str, str], ...]:
+    """Return the pointers and reasons of an error; of any other ValueError, its text for the whole value."""
+    return error.parts if isinstance(error, Faulty) else (("", str(error)),)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,10 @@ import inspect
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any, TypeAlias
 
+from microasgi.endpoints import function_of
 from microasgi.exceptions import ConfigurationError
 from microasgi.typed.inference import name_of
 from microasgi.typed.markers import Depends
-from microasgi.typed.signature import function_of
 
 __all__ = ["Graph", "override_of"]
 

@@ -9,7 +9,7 @@ from typing import Any, Final, get_args, get_origin
 
 from microasgi.exceptions import ConfigurationError
 from microasgi.forms import UploadFile
-from microasgi.typed.faults import Fault, Faulty
+from microasgi.typed.faults import Fault, Faulty, parts_of
 from microasgi.typed.fields import NO_DEFAULT
 from microasgi.typed.files import file_reader, is_file_type
 from microasgi.typed.markers import Marker
@@ -94,11 +94,8 @@ class Group:
         for name, read in self._fields:
             try:
                 value = read(source)
-            except Faulty as error:
-                parts += [(f"/{name}{pointer}", reason) for pointer, reason in error.parts]
-                continue
             except ValueError as error:
-                parts.append((f"/{name}", str(error)))
+                parts += [(f"/{name}{pointer}", reason) for pointer, reason in parts_of(error)]
                 continue
             if value is not _ABSENT:
                 values[name] = value
@@ -120,8 +117,7 @@ class Group:
 
     def blame(self, error: ValueError) -> list[Fault]:
         """Return the faults that an error of `read` stands for."""
-        parts = error.parts if isinstance(error, Faulty) else (("", str(error)),)
-        return [self._fault(pointer, reason) for pointer, reason in parts]
+        return [self._fault(pointer, reason) for pointer, reason in parts_of(error)]
 
     def _fault(self, pointer: str, reason: str) -> Fault:
         name, slash, rest = pointer.removeprefix("/").partition("/")

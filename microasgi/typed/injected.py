@@ -21,7 +21,6 @@ __all__ = [
     "MakeStep",
     "dressed",
     "find_state",
-    "merge_response",
     "read_state",
     "refuse_elsewhere",
     "run_after",
@@ -105,12 +104,12 @@ def dressed(respond: Respond) -> Respond:
     """Let a response have what the handler, or a dependency, gave to the `Response` that it asked for."""
 
     async def answer(request: Request[Any], values: Sequence[Any]) -> Response:
-        return merge_response(await respond(request, values), request.scope[_DRESS])
+        return _merged(await respond(request, values), request.scope[_DRESS])
 
     return answer
 
 
-def merge_response(response: Response, dress: Response) -> Response:
+def _merged(response: Response, dress: Response) -> Response:
     """Return the response with the status, the headers, the cookies and the background of another one."""
     if dress.status_code and response.status_code != dress.status_code:
         response = response.with_status(dress.status_code)

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, TypeAlias, cast
 
+from microasgi.endpoints import function_of
 from microasgi.exceptions import ConfigurationError
 from microasgi.requests import Request
 from microasgi.responses import Response
@@ -15,13 +16,13 @@ from microasgi.typed.answers import finisher
 from microasgi.typed.dependencies import EXITS, caller, is_async
 from microasgi.typed.exits import SHARED, Exits
 from microasgi.typed.faults import Fault, ValidationError
-from microasgi.typed.injected import merge_response, run_after
+from microasgi.typed.injected import run_after
 from microasgi.typed.optins import OPT_INS, Respond, wrap
 from microasgi.typed.parameters import Parameter
 from microasgi.typed.planning import Planner, Situation
 from microasgi.typed.results import result_of
 from microasgi.typed.security import SecurityScheme
-from microasgi.typed.signature import Signature, function_of, is_local, read_signature
+from microasgi.typed.signature import Signature, is_local, read_signature
 
 __all__ = ["Operation", "bind_route"]
 
@@ -45,9 +46,9 @@ class Operation:
     ) -> None:
         self.handler = route.endpoint
         self.where = signature.where
-        self._route, self._signature, self._names, self._overrides = route, signature, names, overrides
+        self._route, self._signature, self._names = route, signature, names
         self._path = route.template.parameters
-        situation = Situation(self._path, route.methods or (), route.websocket, route.where, {**names}, overrides)
+        situation = Situation(self._path, route.methods or (), route.websocket, route.where, names, overrides)
         plan = Planner(situation)
         for dependency in route.options.get("dependencies", ()):
             plan.require(dependency)
@@ -74,11 +75,11 @@ class Operation:
         options = self._route.options
         arranged = self._invocation.arranged(self.handler)
         self._start = _starter(self.handler, arranged, self.where if self._route.websocket else None)
-        dresses = self._tasks is not None or self._response is not None
-        opted = any(options.get(name) for name in OPT_INS)
-        self._finish = finisher(self.result, options, self.handler, always=dresses or opted)
+        dresses = self._response is not None
+        is_wrapped = dresses or any(options.get(name) for name in OPT_INS)
+        self._finish = finisher(self.result, options, self.handler, always=is_wrapped or self._tasks is not None)
         self._respond: Respond | None = None
-        if opted:
+        if is_wrapped:
             self._respond = wrap(
                 self._answer,
                 self._start,
@@ -86,7 +87,7 @@ class Operation:
                 options,
                 self.handler,
                 self.where,
-                dresses=self._response is not None,
+                dresses=dresses,
                 asked=self._headers(),
             )
         self.call = self._call_websocket if self._route.websocket else self._choose_call()
@@ -150,7 +151,6 @@ class Operation:
             else:
                 result = await self._start(*values)
                 result = result if self._finish is None else self._finish(result)
-                result = result if self._response is None else merge_response(result, slots[self._response])
             exits: Exits | None = slots[EXITS]
             if exits is not None:
                 await exits.end_function()

@@ -73,7 +73,7 @@ def _refuse_absence() -> Any:
 
 
 def texts_of(parameter: Parameter, *, many: bool) -> Texts:
-    """Return the function that gets all texts of a parameter from the connection, in order."""
+    """Return the function that gets all texts of a parameter from the connection, in order; a path has one only."""
     alias, place = parameter.alias, parameter.place
     if place == "query":
         return lambda connection: connection.query_params.getlist(alias)
@@ -81,9 +81,7 @@ def texts_of(parameter: Parameter, *, many: bool) -> Texts:
         return _header_texts(alias.lower(), many=many)
     if place == "form":
         return form_texts(alias)
-    if place == "cookie":
-        return lambda connection: [text] if (text := connection.cookies.get(alias)) is not None else []
-    return lambda connection: [connection.scope["path_params"][alias]]
+    return lambda connection: [text] if (text := connection.cookies.get(alias)) is not None else []
 
 
 def _header_texts(name: str, *, many: bool) -> Texts:

@@ -12,17 +12,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias, cast, get_args, get_type_hints
 
-from microasgi.binding import is_plain
+from microasgi.binding import is_plain, names_connection
 from microasgi.connection import HTTPConnection
+from microasgi.endpoints import function_of
 from microasgi.exceptions import ConfigurationError
 from microasgi.typed.constraints import Constraints, constraints_from
 from microasgi.typed.markers import Depends, FromState, Marker
 from microasgi.typed.shapes import unwrapped
 
-__all__ = ["EMPTY", "Given", "Hint", "Signature", "function_of", "is_local", "read_hint", "read_signature"]
+__all__ = ["EMPTY", "Given", "Hint", "Signature", "is_local", "read_hint", "read_signature"]
 
 EMPTY: Final = inspect.Parameter.empty
-_CONNECTIONS: Final = ("Request", "WebSocket", "HTTPConnection")
 _MARKERS: Final = (Marker, Depends, FromState)
 _OF_ITEMS: Final = {"Query", "Body"}  # inside of a list they say what its items have to be
 Names: TypeAlias = Mapping[str, Any]
@@ -138,8 +138,7 @@ class _Scope:
         except NameError as error:
             if lenient:
                 return EMPTY
-            text = annotation.strip("'\" ") if isinstance(annotation, str) else ""
-            if text.split("[")[0].rpartition(".")[2] in _CONNECTIONS:
+            if isinstance(annotation, str) and names_connection(annotation):
                 return HTTPConnection  # imported for type checkers only
             raise ConfigurationError(
                 f"{self.where}: the annotation of {name!r} is {annotation!r}, and {error.name!r} is not defined there. "
@@ -185,17 +184,6 @@ def _is_partial(call: object) -> bool:
 
 def _is_filled(parameter: inspect.Parameter) -> bool:
     return parameter.kind not in {parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD}
-
-
-def function_of(call: Any) -> Any:
-    """Return the function that has the annotations: of a partial, a class, a callable object, a decorated function."""
-    while isinstance(call, functools.partial):
-        call = call.func
-    if isinstance(call, type):
-        call = cast(Any, call).__init__
-    elif not inspect.isroutine(call):
-        call = type(call).__call__
-    return inspect.unwrap(getattr(call, "__func__", call))
 
 
 def _globals_of(call: Any) -> dict[str, Any]:

@@ -219,3 +219,14 @@ async def test_many_who_ask_at_once_wait_for_one_building(builds: list[Any]) -> 
                 group.start_soon(ask)
     assert len(builds) == 1
     assert all(one == found[0] for one in found)
+
+
+def test_any_tag_and_several_lines_of_them_are_known() -> None:
+    app = MicroASGI()
+    app.include(OpenAPI(title="T"))
+    client = TestClient(app)
+    etag = client.get("/openapi.json").headers["etag"]
+    assert client.get("/openapi.json", headers={"if-none-match": "*"}).status_code == 304
+    lines = [("if-none-match", '"other"'), ("if-none-match", f"W/{etag}")]
+    assert client.get("/openapi.json", headers=lines).status_code == 304
+    assert client.get("/openapi.json", headers={"if-none-match": '"other"'}).status_code == 200
