@@ -10,31 +10,45 @@ import sys
 import types
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Iterable, Iterator
+from contextvars import ContextVar
 from functools import partial
-from typing import Any, Final, ParamSpec, Self, TypeVar, cast
+from typing import Any, Final, ParamSpec, Self, TypeAlias, TypeVar, cast
 
 import anyio
 
 __all__ = [
     "Interruptible",
     "Stepper",
+    "Threads",
     "await_within",
     "current_loop",
     "iterate_in_threadpool",
     "on_asyncio",
     "run_in_threadpool",
     "spawn",
+    "threads",
 ]
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
-async def run_in_threadpool(func: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run a blocking function in one of anyio's worker threads, with a copy of this task's context variables."""
+Threads: TypeAlias = Callable[[Callable[[], Any]], Awaitable[Any]]
+
+
+async def _in_worker_thread(call: Callable[[], T]) -> T:
     from anyio.to_thread import run_sync
 
-    return await run_sync(partial(func, *args, **kwargs))
+    return await run_sync(call)
+
+
+threads: Final[ContextVar[Threads]] = ContextVar("threads", default=_in_worker_thread)
+"""Where blocking functions run: in anyio's threads, unless what surrounds the application has others."""
+
+
+async def run_in_threadpool(func: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run a blocking function in a worker thread (see `threads`), with a copy of this task's context variables."""
+    return cast(T, await threads.get()(partial(func, *args, **kwargs)))
 
 
 _END: Final = object()

@@ -21,6 +21,7 @@ from microasgi.concurrency import (
     on_asyncio,
     run_in_threadpool,
     spawn,
+    threads,
 )
 
 VALUE: ContextVar[str] = ContextVar("VALUE", default="nothing")
@@ -54,6 +55,23 @@ async def test_a_worker_thread_sees_a_copy_of_the_context_variables() -> None:
 
     assert await run_in_threadpool(work) == "outside"
     assert VALUE.get() == "outside"
+
+
+@pytest.mark.anyio
+async def test_what_surrounds_an_application_may_have_threads_of_its_own() -> None:
+    calls: list[Callable[[], Any]] = []
+
+    async def own_threads(call: Callable[[], Any]) -> Any:
+        calls.append(call)
+        return call()
+
+    token = threads.set(own_threads)
+    try:
+        assert await run_in_threadpool(lambda word: word * 2, "ha") == "haha"
+    finally:
+        threads.reset(token)
+    assert len(calls) == 1
+    assert await run_in_threadpool(threading.current_thread) is not threading.current_thread()
 
 
 @pytest.mark.anyio

@@ -1,0 +1,1 @@
+"""A small Django project that all tests of the room share."""
