@@ -11,9 +11,9 @@ from typing import Any, Final
 
 import anyio
 
-from microasgi.concurrency import Stepper
 from microasgi.requests import Request
 from microasgi.responses import Response
+from microasgi.stepper import Stepper
 from microasgi.types import ASGIApp, Message, Receive, Scope, Send
 
 __all__ = ["AppResponse", "respond"]

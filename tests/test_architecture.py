@@ -29,7 +29,7 @@ FLOORS: list[set[str]] = [
     },
     {
         *("ahead", "background", "connection", "draining", "forms", "iteration", "lifespan", "paths", "responses"),
-        *("socketrules", "stack", "tracebacks"),
+        *("socketrules", "stack", "stepper", "tracebacks"),
     },
     {"debugroutes", "intake", "options", "overlap", "socketconnection", "streaming", "table"},
     {"body", "websockets"},

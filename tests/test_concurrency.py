@@ -14,7 +14,6 @@ import pytest
 from anyio.lowlevel import checkpoint
 
 from microasgi.concurrency import (
-    Stepper,
     await_within,
     current_loop,
     iterate_in_threadpool,
@@ -23,6 +22,7 @@ from microasgi.concurrency import (
     spawn,
     threads,
 )
+from microasgi.stepper import Stepper
 
 VALUE: ContextVar[str] = ContextVar("VALUE", default="nothing")
 
