@@ -58,7 +58,7 @@ class TestClient(Overriding, httpx.Client):
         self.app_state: dict[str, Any] = {}
         self._lint = lint
         self._seconds = timeout
-        self._loop = LoopThread(backend, backend_options)
+        self._loop = self._make_loop(backend, backend_options)
         self._lifespan: LifespanRun | None = None
         self._responses = SyncTransport(
             AppUnderTest(app, raise_server_exceptions, root_path, client, self.app_state, lint), self._loop
@@ -72,6 +72,9 @@ class TestClient(Overriding, httpx.Client):
             transport=self._responses,
             trust_env=False,
         )
+
+    def _make_loop(self, backend: str, backend_options: dict[str, Any] | None) -> LoopThread:
+        return LoopThread(backend, backend_options)
 
     @property
     def portal(self) -> BlockingPortal:
