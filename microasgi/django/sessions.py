@@ -1,0 +1,223 @@
+"""Sessions of the Django site, for everything beside it: `request.session` is the store of SESSION_ENGINE.
+
+Law: Django's own middleware decides what becomes of a session. One that nobody touched costs neither query nor hop.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Generator
+from contextlib import contextmanager
+from functools import cache
+from importlib import import_module
+from types import SimpleNamespace
+from typing import Any, Final, cast
+
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.contrib.sessions.backends.base import SessionBase
+from django.contrib.sessions.exceptions import SessionInterrupted
+from django.contrib.sessions.middleware import SessionMiddleware
+from django.core.exceptions import SynchronousOnlyOperation
+from django.http import HttpRequest, HttpResponse, parse_cookie
+
+from microasgi.cookies import cookie_text
+from microasgi.django.djangorequest import HELD, Held
+from microasgi.django.users import lazy_user, user_of
+from microasgi.errors import answer_error
+from microasgi.exceptions import HTTPException
+from microasgi.headers import MutableHeaders
+from microasgi.socketrules import speaks
+from microasgi.types import ASGIApp, Message, Receive, Scope, Send
+
+__all__ = ["SessionLayer", "Store", "session_key", "store_class"]
+
+logger = logging.getLogger("microasgi")
+_STARTS: Final = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
+_TEACHING: Final = (
+    "this session is kept where asynchronous code may not read and write at once. Write the call with an a and await "
+    'it: `await request.session.aget("key")`, aset, apop, aupdate, aflush, acycle_key. In `def` handlers '
+    'request.session["key"] works'
+)
+_LATE: Final = (
+    "the session was changed in %s %r after the %s, and the change is lost: change it before, or write "
+    "`await session.asave()` after the change"
+)
+_GONE: Final = "the session was deleted before the request completed: the user may have logged out meanwhile"
+
+
+class Store(SessionBase):
+    """What Django's session store gets on top: errors that teach, and to know when it is too late for a cookie."""
+
+    began = False
+    """The response has begun, or the handshake was accepted."""
+
+    def load(self) -> dict[str, Any]:
+        """Read it from where it is kept."""
+        with _taught():
+            return super().load()
+
+    def save(self, must_create: bool = False) -> None:
+        """Write it to where it is kept."""
+        with _taught():
+            super().save(must_create)
+        if self.began:
+            self.modified = False
+
+    async def asave(self, must_create: bool = False) -> None:
+        """Write it to where it is kept."""
+        await super().asave(must_create)
+        if self.began:
+            self.modified = False
+
+    def exists(self, session_key: str) -> bool:
+        """Tell whether there is a session with this key."""
+        with _taught():
+            return super().exists(session_key)
+
+    def delete(self, session_key: str | None = None) -> None:
+        """Delete it where it is kept."""
+        with _taught():
+            super().delete(session_key)
+
+
+@contextmanager
+def _taught() -> Generator[None]:
+    try:
+        yield
+    except SynchronousOnlyOperation:
+        raise SynchronousOnlyOperation(_TEACHING) from None
+
+
+@cache
+def _class_of(engine: str) -> type[Store]:
+    given: Any = import_module(engine).SessionStore
+    # Django derives the salt of stored sessions from the name of the class.
+    names = {name: getattr(given, name) for name in ("__doc__", "__module__", "__qualname__")}
+    return cast("type[Store]", type(given.__name__, (Store, given), names))
+
+
+def store_class() -> type[Store]:
+    """Return the class of the sessions of settings.SESSION_ENGINE."""
+    return _class_of(settings.SESSION_ENGINE)
+
+
+def session_key(scope: Scope) -> str | None:
+    """Return the session's cookie, read as Django reads it."""
+    header = cookie_text(scope["headers"])
+    name: str = settings.SESSION_COOKIE_NAME
+    return parse_cookie(header).get(name) if name in header else None
+
+
+class SessionLayer:
+    """Give http and websocket scopes the `session` and the `user` of the Django site.
+
+    `await request.session.aget("key")` in asynchronous code, `request.session["key"]` in `def` handlers; saved when
+    the response begins, as SESSION_* settings say. On a websocket a change before `accept` is saved with it, and a
+    later one by `await websocket.session.asave()`. `await request.user()` is the user.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self.app(scope, receive, send)
+            return
+        key = session_key(scope)
+        session: Any = _open(scope, key)
+        interrupted = began = False
+
+        async def finishing(message: Message) -> None:
+            nonlocal interrupted, began
+            if interrupted:
+                raise OSError("this request has been answered: its session was deleted meanwhile")
+            if not began and message["type"] in _STARTS:
+                if _depends(session, key):
+                    try:
+                        message = await _finished(session, key, scope, message)
+                    except SessionInterrupted:
+                        interrupted = True
+                        await _refuse(scope, receive, send)
+                        return
+                began = session.began = True
+                session.modified = False
+            await send(message)
+
+        try:
+            await self.app(scope, receive, finishing)
+        except OSError:
+            if not interrupted:
+                raise
+        if began and session.modified:
+            after = "response began" if scope["type"] == "http" else "handshake"
+            logger.warning(_LATE, scope.get("method", "websocket"), scope["path"], after)
+
+
+def _open(scope: Scope, key: str | None) -> Any:
+    """Give the scope its session and user: those of a Django request that has come this far, or new ones."""
+    request: HttpRequest | None = scope.get("django.request")
+    session: Any = getattr(request, "session", None)
+    if session is None:
+        session = store_class()(key)
+    scope["session"] = session
+    scope["user"] = user_of(session) if request is None else lazy_user(request)
+    scope.setdefault(HELD, Held())
+    return session
+
+
+def _depends(session: SessionBase, key: str | None) -> bool:
+    """Tell whether the response has to say anything of the session."""
+    return (
+        session.accessed
+        or session.modified
+        or (key is not None and session.is_empty())
+        or bool(settings.SESSION_SAVE_EVERY_REQUEST)
+    )
+
+
+@cache
+def _middleware() -> SessionMiddleware:
+    return SessionMiddleware(lambda request: HttpResponse())
+
+
+async def _finished(session: SessionBase, key: str | None, scope: Scope, message: Message) -> Message:
+    """Return the start of the response as Django's middleware would have it, the session saved."""
+    headers = MutableHeaders(raw=list(message.get("headers", ())))
+    status: int = message.get("status", 200)
+    finished = {**message, "headers": headers.raw}
+    empty = session.is_empty()
+    saves = (session.modified or settings.SESSION_SAVE_EVERY_REQUEST) and not empty
+    if not (saves and status < 500) and not (empty and key is not None):
+        if session.accessed and message["type"] != "websocket.accept":
+            headers.add_vary_header("Cookie")
+        return finished
+    response = HttpResponse(status=status)
+    cookies = {} if key is None else {settings.SESSION_COOKIE_NAME: key}
+    request: Any = SimpleNamespace(session=session, COOKIES=cookies)
+    finish: Any = _middleware().process_response
+    if saves:
+        finish = sync_to_async(finish)
+        await finish(request, response)
+    else:
+        finish(request, response)
+    if message["type"] != "websocket.accept":
+        headers.add_vary_header("Cookie")
+    elif not speaks(scope, (2, 1)):
+        return message
+    headers.raw.extend((b"set-cookie", cookie_bytes(cookie)) for cookie in response.cookies.values())
+    return finished
+
+
+def cookie_bytes(cookie: Any) -> bytes:
+    """Return a cookie of a Django response as the value of its header."""
+    return cast(bytes, cookie.output(header="").strip().encode("ascii"))
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
+    logger.warning("%s %r: %s", scope.get("method", "websocket"), scope["path"], _GONE)
+    error = HTTPException(400, _GONE)
+    if scope["type"] == "http":
+        await answer_error(scope, receive, send, error)
+    else:
+        await send({"type": "websocket.close", "code": 4401, "reason": "no longer logged in"})
