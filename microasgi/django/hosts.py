@@ -1,0 +1,63 @@
+"""Hosts: only requests to the hosts of ALLOWED_HOSTS, as Django itself would have them.
+
+Law: Django's own `get_host` decides, so what its settings mean is decided in one place.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from django.core.exceptions import DisallowedHost
+from django.http import HttpRequest
+
+from microasgi.errors import answer_error
+from microasgi.exceptions import HTTPException
+from microasgi.sockets import deny
+from microasgi.types import ASGIApp, Receive, Scope, Send
+
+__all__ = ["HostsLayer"]
+
+logger = logging.getLogger("django.security.DisallowedHost")  # where sites silence it or have it mailed
+_HEADERS = {b"host": "HTTP_HOST", b"x-forwarded-host": "HTTP_X_FORWARDED_HOST"}
+
+
+class HostsLayer:
+    """Answer 400, also to handshakes, unless the request is for a host of ALLOWED_HOSTS.
+
+    With DEBUG and an empty list those are the names of this machine; USE_X_FORWARDED_HOST counts.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request to an allowed host through; refuse another."""
+        if scope["type"] not in ("http", "websocket"):
+            return await self.app(scope, receive, send)
+        try:
+            _Addressed(scope).get_host()
+        except DisallowedHost as error:
+            logger.error(str(error), exc_info=error, extra={"status_code": 400})  # noqa: TRY400  # as Django does
+            refusal = HTTPException(400, "This site does not answer for the host that was asked for.")
+            if scope["type"] == "websocket":
+                return await deny(scope, receive, send, refusal)
+            return await answer_error(scope, receive, send, refusal)
+        return await self.app(scope, receive, send)
+
+
+class _Addressed(HttpRequest):
+    """As much of a Django request as its host needs."""
+
+    def __init__(self, scope: Scope) -> None:
+        meta: dict[str, str] = {}
+        for name, value in scope["headers"]:
+            key = _HEADERS.get(name)
+            if key is not None:  # several values are joined, as Django does: no host is written like that
+                meta[key] = f"{meta[key]},{value.decode('latin-1')}" if key in meta else value.decode("latin-1")
+        name, port = scope.get("server") or ("unknown", 0)
+        meta["SERVER_NAME"], meta["SERVER_PORT"] = name, str(port or 0)
+        self.META = meta
+        self._secure = scope.get("scheme") in ("https", "wss")
+
+    def _get_scheme(self) -> str:
+        return "https" if self._secure else "http"

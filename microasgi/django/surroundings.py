@@ -1,0 +1,125 @@
+"""The surroundings: what a Django view has around it, put around an ASGI application layer by layer.
+
+Law: a layer is put around an application once. What Django itself has around a request, as inside its URLconf, or
+answers itself, as a site that is mounted, is left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final, cast
+
+from django.conf import settings
+from django.urls import get_script_prefix, set_script_prefix
+
+from microasgi.dispatch import local_path
+from microasgi.django.hosts import HostsLayer
+from microasgi.django.site import Site
+from microasgi.exceptions import ConfigurationError
+from microasgi.paths import Template
+from microasgi.routes import Mount, Route
+from microasgi.stack import Middleware
+from microasgi.table import Table
+from microasgi.types import ASGIApp, Receive, Scope, Send
+
+__all__ = ["ROOT", "DjangoMiddleware", "surround"]
+
+ROOT: Final = "microasgi.django_root"
+"""In a scope: the path that the Django site stands at, as `asgi` knows it."""
+_AROUND: Final = "microasgi.django_around"  # in a scope: that this has been done
+_DEEPEST: Final = 20  # layers that are looked through
+
+
+class DjangoMiddleware:
+    """Give an application what Django's views have: hosts, sessions and users, CSRF, threads, `reverse()`.
+
+    For `MicroASGI(middleware=[DjangoMiddleware])`, or around any ASGI application; `asgi` puts it around all that have
+    none. A part is left out with False. `mount_root` is the path that the Django site stands at, for `reverse()`: found
+    by itself beside Django and around a mounted `site()`.
+    """
+
+    def __init__(self, app: ASGIApp, *, hosts: bool = True, csrf: bool = True, mount_root: str | None = None) -> None:
+        if mount_root and (not mount_root.startswith("/") or mount_root.endswith("/")):
+            raise ConfigurationError(f'mount_root is a path such as "/site", or "" for the root, not {mount_root!r}')
+        self.app = app
+        self._mount_root = mount_root
+        self._maps: dict[int, _Map] = {}
+        self._inside = HostsLayer(app) if hosts else app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one scope with the layers around the application, or without where they are there already."""
+        if scope["type"] not in ("http", "websocket"):
+            return await self._inside(scope, receive, send)
+        if _AROUND in scope or "django.request" in scope or self._is_sites(scope):
+            return await self.app(scope, receive, send)
+        scope[_AROUND] = True
+        before = get_script_prefix()
+        set_script_prefix(f"{self._root(scope)}/")
+        try:
+            await self._inside(scope, receive, send)
+        finally:
+            set_script_prefix(before)
+        return None
+
+    def _root(self, scope: Scope) -> str:
+        """Return the path that the Django site stands at, without a slash at its end."""
+        root = settings.FORCE_SCRIPT_NAME or scope.get(ROOT)
+        if root is None:
+            outer = scope.get("microasgi.root_path", scope.get("root_path") or "")
+            own = self._mount_root
+            if own is None:
+                own = self._map(scope.get("microasgi.outermost") or scope.get("app")).root
+            root = outer.rstrip("/") + own
+        return str(root).rstrip("/")
+
+    def _is_sites(self, scope: Scope) -> bool:
+        """Tell whether a mounted Django site will answer, which has all of this around itself."""
+        return "route" not in scope and self._map(scope.get("app")).leads_to_site(scope)
+
+    def _map(self, owner: object) -> _Map:
+        found = self._maps.get(id(owner))
+        if found is None:
+            found = self._maps[id(owner)] = _Map(owner)
+        return found
+
+
+class _Map:
+    """Where an application has mounted a Django site. An application whose routes change makes its middleware anew."""
+
+    def __init__(self, owner: Any) -> None:
+        self._owner = owner  # kept, so that its id stays its own
+        routes = [route for route in getattr(owner, "routes", ()) if isinstance(route, (Route, Mount))]
+        sites = [route for route in routes if isinstance(route, Mount) and isinstance(route.app, Site)]
+        self.root = sites[0].path if sites else ""
+        self._table: Table[bool] | None = None
+        if sites:
+            ordered = sorted(routes, key=lambda route: isinstance(route, Mount))
+            self._table = Table((template, route in sites) for route in ordered for template in _templates(route))
+
+    def leads_to_site(self, scope: Scope) -> bool:
+        """Tell whether this path is a site's."""
+        if self._table is None:
+            return False
+        path = local_path(scope) if scope.get("root_path") else scope["path"]
+        exact = self._table.exact.get(path)
+        if exact is not None:
+            return exact
+        found = self._table.find(path)
+        return found is not None and found[0]
+
+
+def _templates(route: Route | Mount) -> Iterable[Template]:
+    return route.entrances if isinstance(route, Mount) else [route.template]
+
+
+def surround(app: ASGIApp) -> ASGIApp:
+    """Return the application with the middleware around it, unless it is there already, with options of its own."""
+    inner: Any = app
+    for _ in range(_DEEPEST):
+        stack = cast("Iterable[Middleware]", getattr(inner, "_stack", ()))
+        if isinstance(inner, DjangoMiddleware) or any(one.cls is DjangoMiddleware for one in stack):
+            return app
+        inner = getattr(inner, "app", None)
+        if inner is None:
+            break
+    return DjangoMiddleware(app)
