@@ -1,0 +1,129 @@
+"""The care of Django's database connections in a thread that serves one caller after the other.
+
+The law of this file: what Django does around a request is done here at each boundary, and a connection is never closed
+under an iteration that has not ended.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from typing import Any, Final
+from weakref import WeakSet
+
+from django.conf import settings
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.signals import connection_created
+from django.db.transaction import TransactionManagementError
+
+__all__ = ["Care"]
+
+logger = logging.getLogger("microasgi.django")
+
+_here: Final = threading.local()  # `care`: that of this thread, in threads that are tended
+
+
+class Care:
+    """Tends the connections of the thread that made it.
+
+    Every call is a boundary when `every` is 0; otherwise a boundary comes at most once in `every` seconds, between two
+    calls. At a boundary connections are closed or kept as CONN_MAX_AGE and CONN_HEALTH_CHECKS say, as Django does
+    between two requests. A connection that an error has broken is replaced at once.
+    """
+
+    def __init__(self, every: float = 0.0) -> None:
+        self._every = every
+        self._last = time.monotonic()
+        self.cursors: WeakSet[Any] = WeakSet()
+        _here.care = self
+        connection_created.connect(_watch_iterations, dispatch_uid="microasgi.django.connections")
+
+    def before(self) -> None:
+        """Prepare for a call."""
+        if not self._every:
+            self._pass_boundary()
+
+    def after(self) -> None:
+        """Tidy after a call. TransactionManagementError if it left a transaction open, which is rolled back."""
+        left_open = [each for each in _used() if each.in_atomic_block]
+        if left_open:
+            _forget(left_open)
+            raise TransactionManagementError(
+                "a transaction was left open at the end of the function that began it, and was rolled back: this "
+                "thread goes on with work of other requests. Write the transaction as one sync function: "
+                "await db(atomic(function))"
+            )
+        for connection in _used():
+            if connection.errors_occurred and connection.connection is not None:
+                _replace_if_broken(connection)
+        if time.monotonic() - self._last >= self._every:
+            self._pass_boundary()
+
+    def pause(self) -> float | None:
+        """Return after how many seconds without a call `rest` is to be called; None for never."""
+        if self.cursors:
+            return max(self._every, 1.0)
+        closing = [each.close_at for each in _used() if each.connection is not None and each.close_at is not None]
+        if not closing:
+            return None
+        now = time.monotonic()
+        return max(min(closing) - now, self._last + self._every - now, 0.0)
+
+    def rest(self) -> None:
+        """Pass a boundary without a call."""
+        self._pass_boundary()
+
+    def end(self) -> None:
+        """Close everything: the thread ends."""
+        _forget(_used())
+
+    def _pass_boundary(self) -> None:
+        self._last = time.monotonic()
+        if self.cursors:
+            return
+        for connection in _used():
+            if settings.DEBUG:
+                connection.queries_log.clear()
+            try:
+                connection.close_if_unusable_or_obsolete()
+            except Exception:
+                logger.warning("the connection %r cannot be closed; it is dropped", connection.alias, exc_info=True)
+                _forget([connection])
+
+
+def _used() -> list[BaseDatabaseWrapper]:
+    return list(connections.all(initialized_only=True))
+
+
+def _replace_if_broken(connection: BaseDatabaseWrapper) -> None:
+    if connection.is_usable():
+        connection.errors_occurred = False
+        return
+    _forget([connection])
+
+
+def _forget(those: list[BaseDatabaseWrapper]) -> None:
+    """Close connections whatever state they are in, and begin anew at their next use."""
+    for connection in those:
+        try:
+            connection.close()
+        except Exception:
+            logger.debug("closing the connection %r failed", connection.alias, exc_info=True)
+        del connections[connection.alias]
+
+
+def _watch_iterations(connection: Any, **rest: Any) -> None:
+    """Know the cursors that outlive one call: those of `async for row in queryset.aiterator()`."""
+    care: Care | None = getattr(_here, "care", None)
+    if care is None or "chunked_cursor" in vars(connection):
+        return
+    make = connection.chunked_cursor
+
+    def chunked_cursor() -> Any:
+        cursor = make()
+        care.cursors.add(cursor)
+        return cursor
+
+    connection.chunked_cursor = chunked_cursor

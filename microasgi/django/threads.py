@@ -1,0 +1,203 @@
+"""Where Django's work runs: sync functions in a pool, the async ORM in lanes, and all of it in a test's own thread.
+
+The law of this file: whoever waits for a thread waits until it is done, even when cancelled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextvars import ContextVar, copy_context
+from functools import partial
+from typing import Any, Final, ParamSpec, TypeVar, cast
+
+import anyio
+from anyio import to_thread
+from anyio._core._eventloop import claim_worker_thread, get_async_backend, threadlocals
+from asgiref.sync import AsyncToSync, SyncToAsync, sync_to_async
+
+from microasgi.concurrency import on_asyncio, threads
+from microasgi.django.lanes import overriding, staff
+from microasgi.django.workers import Workers
+from microasgi.types import ASGIApp, Receive, Scope, Send
+
+__all__ = ["ThreadsLayer", "in_django_thread"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_thread_sensitive: Final = SyncToAsync.thread_sensitive_context
+
+
+class ThreadsLayer:
+    """Run the sync functions of an application in Django's pool and its async ORM in a lane.
+
+    At most THREADS + LANES connections are open for each database and process (settings.MICROASGI, 8 and 4).
+    `own_lane=False` leaves the async ORM where it is: inside of a Django view, which has a thread of its own.
+    """
+
+    def __init__(self, app: ASGIApp, *, own_lane: bool = True) -> None:
+        self.app = app
+        self._own_lane = own_lane
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request, a socket or the lifespan. RuntimeError on trio."""
+        if not on_asyncio():
+            raise RuntimeError("Django needs asyncio: run this application on an asyncio event loop, not on trio")
+        if scope["type"] == "lifespan":
+            await self._host(scope, receive, send)
+            return
+        await self._serve(scope, receive, send)
+
+    async def _host(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve the lifespan; the last one that ends in this process ends the threads."""
+        those = staff()
+        those.hosts += 1
+        try:
+            await self._serve(scope, receive, send)
+        finally:
+            those.hosts -= 1
+            if not those.hosts:
+                with anyio.CancelScope(shield=True):
+                    await to_thread.run_sync(those.end)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        before = threads.set(in_django_thread)
+        try:
+            if overriding() is not None:
+                await self._serve_overridden(scope, receive, send)
+            elif self._own_lane and _calling_thread() is None:
+                await self._serve_in_lane(scope, receive, send)
+            else:
+                await self.app(scope, receive, send)
+        finally:
+            threads.reset(before)
+
+    async def _serve_in_lane(self, scope: Scope, receive: Receive, send: Send) -> None:
+        those, kind = staff(), scope["type"]
+        lane = those.enter(kind)
+        before = _thread_sensitive.set(lane.context)
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            _thread_sensitive.reset(before)
+            those.leave(lane, kind)
+
+    async def _serve_overridden(self, scope: Scope, receive: Receive, send: Send) -> None:
+        lane = cast(Any, overriding())
+        caller = getattr(AsyncToSync.executors, "current", None)
+        AsyncToSync.executors.current = None  # else it would go before the lane
+        before = _thread_sensitive.set(lane.context)
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            _thread_sensitive.reset(before)
+            AsyncToSync.executors.current = caller
+
+
+async def in_django_thread(call: Callable[[], T]) -> T:
+    """Run a sync function in a thread that is safe for Django, with a copy of this task's context.
+
+    Language, time zone and script prefix are there, `async_to_sync` and `anyio.from_thread.run` come back to this
+    loop. When the caller is cancelled, a call that still waits for a thread is not begun; one that runs is awaited,
+    then the cancellation goes on.
+    """
+    holding = _Holding()
+    once = _Once(_executor())
+    work = partial(_run, call, holding, asyncio.get_running_loop())
+    hop: Any = sync_to_async(
+        work, thread_sensitive=False, executor=cast(ThreadPoolExecutor, once), context=copy_context()
+    )
+    try:
+        return cast(T, await hop())
+    except asyncio.CancelledError:
+        await once.done()
+        raise
+
+
+class _Holding:
+    """A call that holds its thread until it is over."""
+
+    __slots__ = ("over",)
+
+    def __init__(self) -> None:
+        self.over = False
+
+
+_held: Final[ContextVar[_Holding | None]] = ContextVar("held", default=None)
+
+
+def _run(call: Callable[[], T], holding: _Holding, loop: asyncio.AbstractEventLoop) -> T:
+    _held.set(holding)
+    mine: dict[str, Any] = vars(threadlocals)
+    outer = dict(mine)
+    try:
+        with claim_worker_thread(get_async_backend("asyncio"), loop):
+            return call()
+    except StopIteration as error:  # no future can hold one
+        raise RuntimeError("the function raised StopIteration") from error
+    finally:
+        holding.over = True
+        mine.update(outer)
+
+
+def _executor() -> Executor:
+    lane = overriding()
+    executor = lane.executor if lane is not None else _calling_thread()
+    held = _held.get()
+    nested = held is not None and not held.over
+    if executor is None and not nested:
+        return staff().pool
+    if executor is None:
+        return _Extra()
+    if nested and getattr(AsyncToSync.executors, "current", None) is None:
+        raise RuntimeError(
+            "this thread waits in anyio.from_thread.run for work that only it could do: in a sync function that a test "
+            "or WSGI runs, call async code with asgiref.sync.async_to_sync, and sync functions directly"
+        )
+    return executor
+
+
+def _calling_thread() -> Executor | None:
+    """Return the executor of the sync caller that waits for this code: under `async_to_sync`, as in tests and WSGI."""
+    current = getattr(AsyncToSync.executors, "current", None)
+    if current is not None or not AsyncToSync.loop_thread_executors:
+        return current
+    return AsyncToSync.loop_thread_executors.get(asyncio.get_running_loop())
+
+
+class _Extra(Executor):
+    """A thread for one call that a thread of the pool waits for; the pool might have none free, for ever."""
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        workers = Workers(1, "django-nested")
+        future = workers.submit(fn, *args, **kwargs)
+        workers.end(0.0)
+        return future
+
+
+class _Once(Executor):
+    """Knows the future of the call that it submits to another executor."""
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+        self._future: Future[Any] | None = None
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        future = self._executor.submit(fn, *args, **kwargs)
+        self._future = future
+        return future
+
+    async def done(self) -> None:
+        """Wait until the call is over, whoever cancels."""
+        if self._future is None or self._future.done():
+            return
+        loop, over = asyncio.get_running_loop(), asyncio.Event()
+        self._future.add_done_callback(lambda _: loop.call_soon_threadsafe(over.set))
+        with anyio.CancelScope(shield=True):
+            while not over.is_set():
+                try:
+                    await over.wait()
+                except asyncio.CancelledError:
+                    continue
