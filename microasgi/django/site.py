@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from contextlib import nullcontext
+from functools import partial
 from typing import Any, cast
 
 from django import setup
@@ -17,7 +18,7 @@ from django.urls import get_script_prefix, set_script_prefix
 from microasgi.exceptions import ConfigurationError, HTTPException
 from microasgi.lifespan import answer_lifespan
 from microasgi.sockets import deny
-from microasgi.types import ASGIApp, Receive, Scope, Send
+from microasgi.types import ASGIApp, Message, Receive, Scope, Send
 
 __all__ = ["Site", "site", "site_root"]
 
@@ -56,7 +57,7 @@ class Site:
         if kind == "http":
             if self._static:
                 self._add_static(scope)
-            await self.app(scope, receive, send)
+            await self.app(scope, receive, partial(_send_lowered, send))
         elif kind == "websocket":
             await deny(scope, receive, send, HTTPException(404))
         elif kind == "lifespan":
@@ -79,6 +80,13 @@ class Site:
         finally:
             set_script_prefix(before)
         self._static = False
+
+
+async def _send_lowered(send: Send, message: Message) -> None:
+    """Send on with header names in lower case, as ASGI asks and middleware expects; Django writes them capitalised."""
+    if message["type"] == "http.response.start":
+        message = {**message, "headers": [(name.lower(), value) for name, value in message.get("headers", ())]}
+    await send(message)
 
 
 def _check_settings() -> None:
