@@ -1,6 +1,7 @@
 """The drain: a stream and a socket are open, SIGTERM comes. How long until the process exits, and what clients see.
 
-Law: the same three handlers for every framework, written as its documentation has it; no server is told a deadline.
+Law: the same handlers for every framework, written as its documentation has it; no server is told a deadline. microasgi
+has three ways: a plain stream, one of `draining.until`, and an event stream and a socket of a hub's group.
 A process that is still there after LIMIT seconds is killed and counts as one that does not exit.
 """
 
@@ -27,6 +28,8 @@ SERVERS = {
 }
 GRACE = 1.0  # microasgi's, for streams and sockets that do not end by themselves
 LIMIT = 10.0
+TARGETS = {"microasgi": ("/stream", "/polite", "/live"), "": ("/stream",)}
+TITLES = {"/stream": "", "/polite": ", `draining.until`", "/live": ", `EventStream` and `hub.serve`"}
 
 
 async def ticks() -> AsyncIterator[bytes]:
@@ -51,8 +54,10 @@ async def listen(websocket: Any) -> None:
 
 def _microasgi() -> Any:
     from microasgi import MicroASGI, Request, StreamingResponse, WebSocket
+    from microasgi.realtime import EventStream, Hub
 
-    app = MicroASGI()
+    app, hub = MicroASGI(), Hub()
+    app.lifespan(hub.lifespan)
     app.draining.grace = GRACE
 
     @app.get("/stream")
@@ -63,10 +68,21 @@ def _microasgi() -> Any:
     async def polite(request: Request) -> StreamingResponse:
         return StreamingResponse(app.draining.until(ticks()), media_type="text/event-stream")
 
+    @app.get("/live")
+    async def live(request: Request) -> EventStream:
+        return EventStream(ticks())
+
     async def echo(websocket: WebSocket) -> None:
         await listen(websocket)
 
+    async def member(websocket: WebSocket) -> None:
+        try:
+            await hub.serve(websocket, ["all"], lambda text: hub.publish("all", text))
+        finally:
+            print("** socket cleaned up", flush=True)
+
     app.websocket("/socket")(echo)
+    app.websocket("/socket/live")(member)
     return app
 
 
@@ -117,12 +133,12 @@ def see_stream(port: int, target: str, seen: dict[str, str]) -> None:
     seen[target] = "whole" if received.endswith(b"\r\n0\r\n\r\n") else "cut"
 
 
-def see_socket(port: int, seen: dict[str, str]) -> None:
+def see_socket(port: int, path: str, seen: dict[str, str]) -> None:
     """Note the code that the socket is closed with."""
     from websockets.exceptions import ConnectionClosed
     from websockets.sync.client import connect
 
-    with connect(f"ws://127.0.0.1:{port}/socket") as websocket:
+    with connect(f"ws://127.0.0.1:{port}{path}") as websocket:
         websocket.send("hello")
         websocket.recv(LIMIT)
         seen["/socket"] = "open"
@@ -174,7 +190,9 @@ def measure(server: str, framework: str, target: str) -> dict[str, Any]:
         wait_for(lambda: socket.socket().connect_ex(("127.0.0.1", port)) == 0, 20)
         clients = [
             threading.Thread(target=see_stream, args=(port, target, seen), daemon=True),
-            threading.Thread(target=see_socket, args=(port, seen), daemon=True),
+            threading.Thread(
+                target=see_socket, args=(port, "/socket/live" if target == "/live" else "/socket", seen), daemon=True
+            ),
         ]
         for client in clients:
             client.start()
@@ -217,12 +235,10 @@ def main() -> None:
     parser.add_argument("--frameworks", nargs="+", default=list(MAKERS), choices=MAKERS)
     parser.add_argument("--json", type=Path, help="write every figure to this file")
     options = parser.parse_args()
-    columns = [(name, "/stream") for name in options.frameworks]
-    if "microasgi" in options.frameworks:
-        columns.insert(1, ("microasgi", "/polite"))
+    columns = [(name, target) for name in options.frameworks for target in TARGETS.get(name, TARGETS[""])]
     results: dict[str, dict[str, Any]] = {}
     print(f"grace {GRACE:g} s; {os.cpu_count()} processors\n")
-    titles = [f"{name}, `draining.until`" if target == "/polite" else name for name, target in columns]
+    titles = [name + TITLES[target] for name, target in columns]
     print("| server | " + " | ".join(titles) + " |\n|---" + "|---" * len(columns) + "|")
     for server in options.servers:
         rows = {title: measure(server, *column) for title, column in zip(titles, columns, strict=True)}

@@ -9,16 +9,19 @@ import re
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, Final, Self, cast
 
 import anyio
 
+from microasgi.concurrency import Interruptible
+from microasgi.draining import Round, round_of
 from microasgi.exceptions import ConfigurationError
+from microasgi.iteration import Iteration
 from microasgi.realtime.messages import Delivery, Gap, SlowReader
 from microasgi.realtime.subscription import Subscription
 from microasgi.serialization import encode_json
 from microasgi.streaming import StreamingResponse
-from microasgi.types import Send
+from microasgi.types import Receive, Scope, Send
 
 __all__ = ["EventStream", "ServerSentEvent"]
 
@@ -67,7 +70,9 @@ class EventStream(StreamingResponse):
     An item is a ServerSentEvent, text, or anything that becomes JSON; a subscription's messages are JSON with their
     ids, a `Gap` is an event of that name. After `ping` seconds of silence a comment is sent, so that a lost client is
     noticed and proxies keep the connection; `retry` milliseconds is what the browser waits before it comes back. A
-    subscription with `overflow="close"` that is too slow ends the stream: the browser comes back.
+    subscription with `overflow="close"` that is too slow ends the stream: the browser comes back. When the application
+    drains, the stream ends at once and well, after what waits in a subscription; what another source awaits is
+    cancelled, once.
     """
 
     media_type = "text/event-stream"
@@ -87,44 +92,54 @@ class EventStream(StreamingResponse):
         super().__init__(cast(Any, events), headers={**own, **(headers or {})}, background=background)
         self._ping_after = ping
         self._first = _COMMENT if retry is None else ServerSentEvent(retry=retry).encode()
+        self._can_interrupt = isinstance(events, AsyncIterable)  # a worker thread's step has to be waited for
+        self._drained: Round | None = None
         self._busy = False
         self._pinging: anyio.Event | None = None
         self._last_sent = 0.0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the events until they end, the client leaves or the application drains, then run `background`."""
+        self._drained = round_of(scope)
+        await super().__call__(scope, receive, send)
 
     async def _send_chunks(self, send: Send) -> None:
         """Send everything, with pings in between, or stop where `send` says by an OSError that the client has left."""
         failures: list[Exception] = []
         source = self.body_iterator
         async with AsyncExitStack() as stack:
-            events: AsyncIterator[Any] = source
+            part: _Part | _Membership = _Part(source, self._drained, self._can_interrupt)
             if isinstance(source, Subscription):
-                events = (await stack.enter_async_context(source)).deliveries()
+                part = _Membership(await stack.enter_async_context(source), self._drained)
             tasks = await stack.enter_async_context(anyio.create_task_group())
             tasks.start_soon(self._guard, failures, tasks.cancel_scope, self._ping, send)
             try:
-                await self._send_and_close(send, events)
+                await self._send_and_close(send, part)
             except Exception as error:  # raised below, where no task group wraps it
                 failures.append(error)
             tasks.cancel_scope.cancel()
         if failures and not isinstance(failures[0], _ClientLeft):
             raise failures[0]
 
-    async def _send_and_close(self, send: Send, events: AsyncIterator[Any]) -> None:
+    async def _send_and_close(self, send: Send, part: _Part | _Membership) -> None:
         try:
-            await self._send_events(send, events)
+            await self._send_events(send, part)
         finally:
             await self._close()  # here, for a scope that a generator has opened is to be left first
 
-    async def _send_events(self, send: Send, events: AsyncIterator[Any]) -> None:
+    async def _send_events(self, send: Send, part: _Part | _Membership) -> None:
         await _deliver(
             send, {"type": "http.response.start", "status": self.status_code, "headers": [*self.raw_headers]}
         )
         await self._send_frame(send, self._first)
-        try:
-            async for item in events:
-                await self._send_frame(send, _encode(item))
-        except SlowReader:
-            pass
+        with part:
+            try:
+                async for item in part.events:
+                    await self._send_frame(send, _encode(item))
+            except SlowReader:
+                pass
+            finally:
+                await self._close()
         await self._send_frame(send, b"", more=False)
 
     async def _send_frame(self, send: Send, frame: bytes, *, more: bool = True) -> None:
@@ -157,6 +172,67 @@ class EventStream(StreamingResponse):
         except Exception as error:
             failures.append(error)
             scope.cancel()
+
+
+class _Membership:
+    """A subscription as a stream's source: when a drain begins it ends, after what waits in its queue."""
+
+    def __init__(self, subscription: Subscription, drained: Round | None) -> None:
+        self.events = subscription.deliveries()
+        self._subscription, self._drained = subscription, drained
+
+    def __enter__(self) -> Self:
+        if self._drained is not None:
+            self._drained.add(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._drained is not None:
+            self._drained.discard(self)
+
+    def tell(self) -> None:
+        self._subscription.end(StopAsyncIteration())
+
+    def cut(self) -> None:
+        """Leave that to the response."""
+
+
+class _Part:
+    """Another source: when a drain begins, what it awaits is cancelled, and nothing more is asked of it."""
+
+    def __init__(self, source: AsyncIterator[Any], drained: Round | None, can_interrupt: bool) -> None:
+        self.events = Iteration(self._next)
+        self._source, self._drained, self._can_interrupt = source, drained, can_interrupt
+        self._block = Interruptible()
+        self._waits = self._ends = False
+
+    def __enter__(self) -> Self:
+        self._block.__enter__()
+        if self._drained is not None:
+            self._drained.add(self)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> bool | None:
+        if self._drained is not None:
+            self._drained.discard(self)
+        return self._block.__exit__(kind, *rest)
+
+    def tell(self) -> None:
+        self._ends = True
+        if self._waits and self._can_interrupt:
+            self._block.interrupt()
+
+    def cut(self) -> None:
+        """Leave that to the response."""
+
+    async def _next(self) -> Any:
+        if self._ends:
+            raise StopAsyncIteration
+        self._waits = True
+        try:
+            return await anext(self._source)
+        finally:
+            self._waits = False
 
 
 class _ClientLeft(OSError):

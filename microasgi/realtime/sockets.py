@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from functools import partial
 from types import TracebackType
-from typing import Any, Literal, TypeAlias, TypeVar, TypeVarTuple, Unpack
+from typing import Any, Final, Literal, TypeAlias, TypeVar, TypeVarTuple, Unpack
 
 import anyio
 
+from microasgi.draining import Round, round_of
 from microasgi.exceptions import WebSocketDisconnect, WebSocketException
 from microasgi.iteration import Iteration, until
 from microasgi.realtime.companions import Companions
@@ -19,6 +20,7 @@ from microasgi.realtime.limits import ConnectOptions, Rate, check_user
 from microasgi.realtime.messages import Gap
 from microasgi.realtime.subscription import Item, Subscription
 from microasgi.serialization import encode_json
+from microasgi.socketconnection import RESTART
 from microasgi.websockets import WebSocket, WebSocketState
 
 __all__ = ["Kind", "SocketMember"]
@@ -28,6 +30,7 @@ Ts = TypeVarTuple("Ts")
 Kind: TypeAlias = Literal["text", "bytes", "json"]
 
 _PING = '{"type":"ping"}'
+_COURTESY: Final = 0.5  # seconds for what is queued to be sent, and for a handler that reads in its own way
 
 
 class SocketMember:
@@ -35,10 +38,14 @@ class SocketMember:
 
     Entering joins the groups and accepts the handshake. What is published is sent as JSON, bytes as they are. The
     block is cancelled, and the socket closed, when the peer has left, is too slow (1013), too fast (1008), silent for
-    too long (1001) or no longer welcome (4401), and when the hub ends (1012).
+    too long (1001) or no longer welcome (4401), and when the hub ends (1012). When the application drains, that is once
+    the handler waits for a message of the peer; one that never reads them has half a second.
     """
 
-    __slots__ = ("_companions", "_heard", "_options", "_rate", "_send", "_sent", "subscription", "websocket")
+    __slots__ = (
+        *("_companions", "_drained", "_heard", "_listens", "_options", "_part", "_rate", "_send", "_sent"),
+        *("subscription", "websocket"),
+    )
 
     def __init__(self, websocket: WebSocket[Any], subscription: Subscription, options: ConnectOptions) -> None:
         self.websocket = websocket
@@ -49,6 +56,8 @@ class SocketMember:
         self._rate = None if rate is None else Rate(*rate)
         self._companions = Companions()
         self._sent = self._heard = anyio.current_time()
+        self._listens = False
+        self._drained: Round | None = None
 
     async def __aenter__(self) -> SocketMember:
         if not self.subscription.is_open:
@@ -66,6 +75,8 @@ class SocketMember:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> bool:
+        if self._drained is not None:
+            self._drained.discard(self._part)
         try:
             suppress = await self._companions.__aexit__(kind, error, traceback)
         finally:
@@ -116,11 +127,13 @@ class SocketMember:
 
     async def wait_closed(self) -> None:
         """Drop what the peer sends until it leaves: it is noticed on every server, though nothing is sent to it."""
+        self._listens = True
         while (await self.websocket.receive())["type"] != "websocket.disconnect":
             self.note_message()
 
     def note_message(self) -> None:
         """Count a message of the peer that was received by the websocket's own methods."""
+        self._listens = True
         self._heard = anyio.current_time()
         if self._rate is not None:
             self._rate.take()
@@ -131,6 +144,7 @@ class SocketMember:
             self.note_message()
             return data
 
+        self._listens = True
         return Iteration(until(WebSocketDisconnect, receive_one))
 
     def _begin(self) -> None:
@@ -143,6 +157,21 @@ class SocketMember:
             self.start_soon(self._watch, options["idle"])
         if "revalidate" in options:
             self.start_soon(self._revalidate, options["revalidate"], options.get("revalidate_every", 60.0))
+        self._drained = round_of(self.websocket.scope)
+        if self._drained is not None:
+            self._part = _Part(self)
+            self._drained.add(self._part)
+
+    def leave_unheard(self) -> None:
+        """End soon, for a drain, where the handler reads no messages of the peer: the socket itself ends the others."""
+        if not self._listens and not self.websocket.is_heard:
+            self.start_soon(self._retire)
+
+    async def _retire(self) -> None:
+        await anyio.sleep(_COURTESY)
+        with anyio.move_on_after(_COURTESY):  # granian may take nothing any more, and never says so
+            await self.websocket.close(*RESTART)
+        raise WebSocketDisconnect(*RESTART)
 
     async def _write(self) -> None:
         async for item in self.subscription.deliveries():
@@ -177,3 +206,18 @@ class SocketMember:
         while True:
             await anyio.sleep(seconds)
             await check_user(ask, self.websocket)
+
+
+class _Part:
+    """A member's part in a drain."""
+
+    __slots__ = ("_member",)
+
+    def __init__(self, member: SocketMember) -> None:
+        self._member = member
+
+    def tell(self) -> None:
+        self._member.leave_unheard()
+
+    def cut(self) -> None:
+        """Leave that to the socket."""

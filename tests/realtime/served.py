@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+from collections.abc import AsyncIterator
 from typing import Any
 
 from microasgi import MicroASGI, Request, WebSocket
-from microasgi.realtime import EventStream, Hub
+from microasgi.realtime import EventStream, GroupEndpoint, Hub
 
 __all__ = ["app"]
 
 app = MicroASGI()
+app.draining.grace = 30.0  # more than any test waits
 hub = Hub(os.environ.get("HUB_URL", "memory://"), replay=10)
 app.lifespan(hub.lifespan)
 
@@ -34,6 +37,12 @@ async def sending(websocket: WebSocket) -> None:
         await member.websocket.app.state.never.wait()
 
 
+@app.websocket("/wall")
+class Wall(GroupEndpoint):
+    hub = hub
+    groups = ("a",)
+
+
 @app.get("/events")
 async def events(request: Request) -> EventStream:
     return hub.stream(request, "a", ping=0.5)
@@ -42,6 +51,16 @@ async def events(request: Request) -> EventStream:
 @app.post("/publish/{text}")
 async def publish(request: Request) -> dict[str, int]:
     return {"reached": await hub.publish("a", request.path_params["text"])}
+
+
+@app.get("/ticks")
+async def ticks() -> EventStream:
+    async def tick() -> AsyncIterator[str]:
+        while True:
+            yield "tick"
+            await asyncio.sleep(0.02)
+
+    return EventStream(tick())
 
 
 @app.get("/count")

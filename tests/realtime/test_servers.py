@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
+import socket
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -80,6 +84,65 @@ def test_events_arrive_and_a_client_that_leaves_is_noticed(client: httpx.Client)
         assert seen[-1] == 'data: "hello"'
         assert seen[-2].startswith("id: ")
     wait_for_members(client, 0)
+
+
+@pytest.mark.parametrize("server", SERVERS, ids=lambda server: server.name)
+def test_streams_and_sockets_end_well_at_once_when_the_process_is_asked_to_stop(server: Server, tmp_path: Path) -> None:
+    if not server.installed:
+        pytest.skip(f"{server.package} is not installed")
+    running = Running(server, tmp_path, app="tests.realtime.served:app")
+    try:
+        running.wait_until_listening()
+        with httpx.Client(base_url=f"http://127.0.0.1:{running.port}", timeout=PATIENCE) as client:
+            seen = watch(client)
+            wait_for_members(client, 4)
+            wait_until(lambda: b"data: tick" in seen["/ticks"])
+            running.process.terminate()
+            assert running.wait() in (0, -signal.SIGTERM), running.log
+        wait_until(lambda: not any(thread.is_alive() for thread in threading.enumerate() if thread.name == "watching"))
+    finally:
+        running.stop()
+    assert "the grace is over" not in running.log
+    for path in ("/events", "/ticks"):
+        assert seen[path].endswith(b"\r\n0\r\n\r\n"), (path, seen[path][-80:])
+    code = {"daphne": {4012}, "granian": {1012, None}}.get(server.package, {1012})
+    assert {seen["/quiet"], seen["/sending"], seen["/wall"]} <= code
+
+
+def watch(client: httpx.Client) -> dict[str, Any]:
+    """Open streams and sockets; note what comes, and how they end."""
+    seen: dict[str, Any] = {"/ticks": b"", "/events": b""}
+    works = [*((read_stream, path) for path in seen), *((read_socket, one) for one in ("/quiet", "/sending", "/wall"))]
+    for work, path in works:
+        threading.Thread(target=work, args=(client, path, seen), name="watching", daemon=True).start()
+    return seen
+
+
+def read_stream(client: httpx.Client, path: str, seen: dict[str, Any]) -> None:
+    with socket.create_connection(("127.0.0.1", int(client.base_url.port or 0)), PATIENCE) as connection:
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        try:
+            while data := connection.recv(65536):
+                seen[path] += data
+        except ConnectionResetError:
+            pass
+
+
+def read_socket(client: httpx.Client, path: str, seen: dict[str, Any]) -> None:
+    from websockets.exceptions import ConnectionClosed
+
+    with sync_client.connect(socket_url(client, path)) as websocket:
+        try:
+            while True:
+                websocket.recv(PATIENCE)
+        except ConnectionClosed as closed:
+            seen[path] = closed.rcvd.code if closed.rcvd else None
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("name", ["uvicorn", "daphne"])
