@@ -38,6 +38,7 @@ class ScopeRequest(ASGIRequest):
             "method": scope.get("method", "GET"),
             "scheme": _OF_SOCKETS.get(scheme, scheme),
             "query_string": query_text(scope).encode(),
+            "root_path": scope.get("microasgi.django_root", scope.get("root_path", "")),  # the site's, if it is known
         }
         given: Any = {**scope, **changes}
         super().__init__(given, BytesIO())

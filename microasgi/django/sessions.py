@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from functools import cache
 from importlib import import_module
 from types import SimpleNamespace
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
@@ -19,6 +19,8 @@ from django.contrib.sessions.backends.base import SessionBase
 from django.contrib.sessions.exceptions import SessionInterrupted
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.exceptions import SynchronousOnlyOperation
+from django.core.signals import setting_changed
+from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponse, parse_cookie
 
 from microasgi.cookies import cookie_text
@@ -28,6 +30,7 @@ from microasgi.errors import answer_error
 from microasgi.exceptions import HTTPException
 from microasgi.headers import MutableHeaders
 from microasgi.socketrules import speaks
+from microasgi.sockets import deny
 from microasgi.types import ASGIApp, Message, Receive, Scope, Send
 
 __all__ = ["SessionLayer", "Store", "session_key", "store_class"]
@@ -89,24 +92,46 @@ def _taught() -> Generator[None]:
         raise SynchronousOnlyOperation(_TEACHING) from None
 
 
+class _Plan(NamedTuple):
+    """What the settings say of sessions."""
+
+    store: type[Store]
+    cookie: str
+    saves_always: bool
+
+
 @cache
-def _class_of(engine: str) -> type[Store]:
-    given: Any = import_module(engine).SessionStore
+def _plan() -> _Plan:
+    given: Any = import_module(settings.SESSION_ENGINE).SessionStore
     # Django derives the salt of stored sessions from the name of the class.
     names = {name: getattr(given, name) for name in ("__doc__", "__module__", "__qualname__")}
-    return cast("type[Store]", type(given.__name__, (Store, given), names))
+    store = cast("type[Store]", type(given.__name__, (Store, given), names))
+    return _Plan(store, settings.SESSION_COOKIE_NAME, settings.SESSION_SAVE_EVERY_REQUEST)
+
+
+@receiver(setting_changed)
+def _forget(setting: str, **_: Any) -> None:
+    """Read the settings again: a test has changed one."""
+    if setting.startswith("SESSION_"):
+        _plan.cache_clear()
 
 
 def store_class() -> type[Store]:
     """Return the class of the sessions of settings.SESSION_ENGINE."""
-    return _class_of(settings.SESSION_ENGINE)
+    return _plan().store
 
 
 def session_key(scope: Scope) -> str | None:
-    """Return the session's cookie, read as Django reads it."""
+    """Return the session's cookie, read as Django reads it: of two with one name the last one counts."""
+    wanted = _plan().cookie
     header = cookie_text(scope["headers"])
-    name: str = settings.SESSION_COOKIE_NAME
-    return parse_cookie(header).get(name) if name in header else None
+    if wanted not in header:
+        return None
+    for pair in reversed(header.split(";")):
+        name, found, value = pair.partition("=")
+        if found and name.strip() == wanted:
+            return parse_cookie(f"k={value}")["k"] if '"' in value else value.strip()
+    return None
 
 
 class SessionLayer:
@@ -133,13 +158,13 @@ class SessionLayer:
             if interrupted:
                 raise OSError("this request has been answered: its session was deleted meanwhile")
             if not began and message["type"] in _STARTS:
-                if _depends(session, key):
-                    try:
+                try:
+                    if _depends(session, key):
                         message = await _finished(session, key, scope, message)
-                    except SessionInterrupted:
-                        interrupted = True
-                        await _refuse(scope, receive, send)
-                        return
+                except SessionInterrupted:
+                    interrupted = True
+                    await _refuse(scope, receive, send)
+                    return
                 began = session.began = True
                 session.modified = False
             await send(message)
@@ -159,7 +184,7 @@ def _open(scope: Scope, key: str | None) -> Any:
     request: HttpRequest | None = scope.get("django.request")
     session: Any = getattr(request, "session", None)
     if session is None:
-        session = store_class()(key)
+        session = _plan().store(key)
     scope["session"] = session
     scope["user"] = user_of(session) if request is None else lazy_user(request)
     scope.setdefault(HELD, Held())
@@ -168,12 +193,7 @@ def _open(scope: Scope, key: str | None) -> Any:
 
 def _depends(session: SessionBase, key: str | None) -> bool:
     """Tell whether the response has to say anything of the session."""
-    return (
-        session.accessed
-        or session.modified
-        or (key is not None and session.is_empty())
-        or bool(settings.SESSION_SAVE_EVERY_REQUEST)
-    )
+    return session.accessed or session.modified or (key is not None and session.is_empty()) or _plan().saves_always
 
 
 @cache
@@ -187,13 +207,13 @@ async def _finished(session: SessionBase, key: str | None, scope: Scope, message
     status: int = message.get("status", 200)
     finished = {**message, "headers": headers.raw}
     empty = session.is_empty()
-    saves = (session.modified or settings.SESSION_SAVE_EVERY_REQUEST) and not empty
+    saves = (session.modified or _plan().saves_always) and not empty
     if not (saves and status < 500) and not (empty and key is not None):
         if session.accessed and message["type"] != "websocket.accept":
             headers.add_vary_header("Cookie")
         return finished
     response = HttpResponse(status=status)
-    cookies = {} if key is None else {settings.SESSION_COOKIE_NAME: key}
+    cookies = {} if key is None else {_plan().cookie: key}
     request: Any = SimpleNamespace(session=session, COOKIES=cookies)
     finish: Any = _middleware().process_response
     if saves:
@@ -220,4 +240,8 @@ async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "http":
         await answer_error(scope, receive, send, error)
     else:
-        await send({"type": "websocket.close", "code": 4401, "reason": "no longer logged in"})
+        await deny(scope, _connect, send, error)
+
+
+async def _connect() -> Message:
+    return {"type": "websocket.connect"}  # the application has received it already
