@@ -14,7 +14,9 @@ from django.urls import get_script_prefix, set_script_prefix
 
 from microasgi.dispatch import local_path
 from microasgi.django.hosts import HostsLayer
+from microasgi.django.sessions import SessionLayer
 from microasgi.django.site import Site
+from microasgi.django.threads import ThreadsLayer
 from microasgi.exceptions import ConfigurationError
 from microasgi.paths import Template
 from microasgi.routes import Mount, Route
@@ -38,13 +40,23 @@ class DjangoMiddleware:
     by itself beside Django and around a mounted `site()`.
     """
 
-    def __init__(self, app: ASGIApp, *, hosts: bool = True, csrf: bool = True, mount_root: str | None = None) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        hosts: bool = True,
+        sessions: bool = True,
+        csrf: bool = True,
+        mount_root: str | None = None,
+    ) -> None:
         if mount_root and (not mount_root.startswith("/") or mount_root.endswith("/")):
             raise ConfigurationError(f'mount_root is a path such as "/site", or "" for the root, not {mount_root!r}')
         self.app = app
         self._mount_root = mount_root
         self._maps: dict[int, _Map] = {}
-        self._inside = HostsLayer(app) if hosts else app
+        inside = SessionLayer(app) if sessions else app
+        inside = HostsLayer(inside) if hosts else inside
+        self._inside = ThreadsLayer(inside)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one scope with the layers around the application, or without where they are there already."""
