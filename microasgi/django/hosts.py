@@ -37,12 +37,15 @@ class HostsLayer:
         try:
             _Addressed(scope).get_host()
         except DisallowedHost as error:
-            logger.error(str(error), exc_info=error, extra={"status_code": 400})  # noqa: TRY400  # as Django does
-            refusal = HTTPException(400, "This site does not answer for the host that was asked for.")
-            if scope["type"] == "websocket":
-                return await deny(scope, receive, send, refusal)
-            return await answer_error(scope, receive, send, refusal)
-        return await self.app(scope, receive, send)
+            reason = str(error)
+        else:
+            return await self.app(scope, receive, send)
+        # One line, without the traceback that Django logs: the mistake is the client's.
+        logger.error(reason, extra={"status_code": 400})
+        refusal = HTTPException(400, "This site does not answer for the host that was asked for.")
+        if scope["type"] == "websocket":
+            return await deny(scope, receive, send, refusal)
+        return await answer_error(scope, receive, send, refusal)
 
 
 class _Addressed(HttpRequest):

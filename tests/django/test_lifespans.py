@@ -104,7 +104,7 @@ def test_an_application_at_two_prefixes_lives_once() -> None:
 def test_if_one_does_not_start_those_before_it_are_stopped_and_the_server_is_told() -> None:
     application = asgi({"/a": living("a"), "/b": living("b", fails=True)})
     with (
-        pytest.raises(RuntimeError, match="mounted at /b did not start: OSError: no database"),
+        pytest.raises(RuntimeError, match="at /b did not start: OSError: no database"),
         TestClient(application),
     ):
         pass
