@@ -1,0 +1,116 @@
+"""Real calls between pages of a real browser, introduced by the real server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from conftest import serving
+
+pytestmark = [pytest.mark.server, pytest.mark.browser]
+
+
+@pytest.fixture(scope="module")
+def server(port: int) -> Iterator[str]:
+    with serving(port) as url:
+        yield url
+
+
+def open_page(browser: Any, url: str, complaints: list[str] | None = None, **options: Any) -> Any:
+    page = browser.new_context(**options).new_page()
+    page.set_default_timeout(15_000)
+    if complaints is not None:
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.goto(url)
+    return page
+
+
+def wait_for_state(page: Any, state: str) -> None:
+    page.locator(f"#state[data-state={state}]").wait_for()
+
+
+def wait_for_picture(page: Any) -> None:
+    """Wait until the other one's video plays: it has a width, and its time goes on."""
+    for _ in range(150):
+        width, time = page.evaluate("[document.getElementById('theirs').videoWidth, theirs.currentTime]")
+        if width > 0 and time > 0:
+            return
+        page.wait_for_timeout(100)
+    raise TimeoutError("no picture has come")
+
+
+def say(page: Any, text: str) -> None:
+    page.get_by_label("Your message").fill(text)
+    page.get_by_role("button", name="Send").click()
+
+
+def test_a_call_from_its_beginning_to_its_end(browser: Any, server: str) -> None:
+    complaints: list[str] = []
+    ada = open_page(browser, server, complaints)
+    ada.get_by_role("button", name="Begin a call").click()
+    wait_for_state(ada, "alone")
+    assert ada.url in ada.locator("#hint").inner_text()
+    bob = open_page(browser, ada.url, complaints, viewport={"width": 360, "height": 740}, color_scheme="dark")
+
+    for page in (ada, bob):
+        wait_for_state(page, "connected")
+        wait_for_picture(page)
+    say(ada, "Hello <b>Bob</b>")
+    bob.locator("#log .theirs").get_by_text("Hello <b>Bob</b>").wait_for()
+    say(bob, "Hello Ada")
+    ada.locator("#log .theirs").get_by_text("Hello Ada").wait_for()
+    assert bob.evaluate("document.documentElement.scrollWidth") == 360
+
+    eve = open_page(browser, ada.url, complaints)
+    wait_for_state(eve, "full")
+
+    bob.get_by_role("button", name="Leave").click()
+    wait_for_state(bob, "left")
+    ada.get_by_text("The other one has left.").wait_for()
+    wait_for_state(ada, "alone")
+    assert ada.get_by_label("Your message").is_disabled()
+
+    # somebody else comes, and a page that is closed has left too
+    cleo = open_page(browser, ada.url, complaints)
+    for page in (ada, cleo):
+        wait_for_state(page, "connected")
+        wait_for_picture(page)
+    cleo.close()
+    wait_for_state(ada, "alone")
+    assert complaints == []
+
+
+def test_without_a_camera_there_is_the_chat(browser: Any, server: str) -> None:
+    url = f"{server}/room/plain"
+    refuse = "navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('no', 'NotAllowedError'); }"
+    pages = []
+    for _ in range(2):
+        page = browser.new_context().new_page()
+        page.set_default_timeout(15_000)
+        page.add_init_script(refuse)
+        page.goto(url)
+        pages.append(page)
+    ada, bob = pages
+    for page in pages:
+        wait_for_state(page, "connected")
+    say(ada, "Only words")
+    bob.locator("#log .theirs").get_by_text("Only words").wait_for()
+    assert not bob.get_by_role("button", name="Camera").is_visible()
+
+
+def test_a_call_outlives_the_server_and_the_seats_are_taken_again(browser: Any, port: int) -> None:
+    with serving(port + 1) as server:
+        ada = open_page(browser, f"{server}/room/long")
+        bob = open_page(browser, f"{server}/room/long")
+        for page in (ada, bob):
+            wait_for_state(page, "connected")
+    say(ada, "Still here")
+    bob.locator("#log .theirs").get_by_text("Still here").wait_for()
+    with serving(port + 1):
+        for page in (ada, bob):
+            page.wait_for_timeout(1500)
+            wait_for_state(page, "connected")
+        say(bob, "Here again")
+        ada.locator("#log .theirs").get_by_text("Here again").wait_for()
