@@ -9,7 +9,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,13 +48,13 @@ class Seen:
 
 
 @pytest.fixture(scope="module", params=TRIED, ids=lambda server: server.name)
-def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
+def seen(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Seen:
     server: Server = request.param
     if not server.installed:
         if os.environ.get("CI") == "true":
             pytest.fail(f"CI must run this test: {server.package} is not installed", pytrace=False)
         pytest.skip(f"{server.package} is not installed")
-    yield _observe(server, tmp_path_factory.mktemp(server.name))
+    return _observe(server, tmp_path_factory.mktemp(server.name))
 
 
 def _observe(server: Server, directory: Path) -> Seen:
