@@ -111,7 +111,8 @@ from ported_class import app as ported_class
 from ported_function import app as ported_function
 from django.core.asgi import get_asgi_application
 
-for app in (ProtocolTypeRouter({"websocket": websockets, "http": get_asgi_application()}), ported_class, ported_function):
+consumers = ProtocolTypeRouter({"websocket": websockets, "http": get_asgi_application()})
+for app in (consumers, ported_class, ported_function):
     hold(app, old, old)
 """,
     )
