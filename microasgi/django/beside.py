@@ -7,7 +7,6 @@ longest first, and handed on, nothing more.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import partial
 from importlib import import_module
 from typing import Any, cast
 
@@ -53,11 +52,11 @@ class Beside(Router):
         self.apps = {prefix: _load(app, prefix) for prefix, app in zip(prefixes, apps.values(), strict=True)}
         around: dict[int, OwnState] = {}  # an application at two prefixes is one
         for app in self.apps.values():
-            around.setdefault(id(app), OwnState(surround(app), self._take_grace))
+            around.setdefault(id(app), OwnState(surround(app), app, self._take_grace))
         places = {prefix: around[id(app)] for prefix, app in self.apps.items()}
         super().__init__(
             [Mount(prefix, app) for prefix, app in places.items()],
-            middleware=[Middleware(partial(_Prefixes, site=site, places=places))],
+            middleware=[Middleware(_Prefixes, site=site, places=places)],
         )
 
     def _take_grace(self) -> None:

@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from microasgi.concurrency import current_loop
+from microasgi.exceptions import NoMatchFound
 from microasgi.types import ASGIApp, Message, Receive, Scope, Send
 
 __all__ = ["OwnState"]
@@ -20,11 +21,12 @@ class OwnState:
     """An application that finds in its scopes what its own lifespan has put into the state, over what is there.
 
     What is around it, such as the Django site, sees that too, unless another one has a value of the same name.
-    `started` is called when it has.
+    `started` is called when it has. `named` is the application whose routes have names, inside of all layers.
     """
 
-    def __init__(self, app: ASGIApp, started: Callable[[], object]) -> None:
+    def __init__(self, app: ASGIApp, named: ASGIApp, started: Callable[[], object]) -> None:
         self.app = app
+        self._named = named
         self._started = started
         self._states: dict[object, dict[str, Any]] = {}
 
@@ -49,9 +51,7 @@ class OwnState:
 
     def url_path_for(self, name: str, /, **path_params: Any) -> Any:
         """Return the path of the application's route, if it has such names."""
-        from microasgi.exceptions import NoMatchFound
-
-        find: Callable[..., Any] | None = getattr(self.app, "url_path_for", None)
+        find: Callable[..., Any] | None = getattr(self._named, "url_path_for", None)
         if find is None:
-            raise NoMatchFound(f"{self.app!r} has no names of routes")
+            raise NoMatchFound(f"the routes of {self._named!r} have no names")
         return find(name, **path_params)

@@ -13,6 +13,7 @@ from django.conf import settings
 from django.urls import get_script_prefix, set_script_prefix
 
 from microasgi.dispatch import local_path
+from microasgi.django.csrf import CSRFLayer
 from microasgi.django.hosts import HostsLayer
 from microasgi.django.sessions import SessionLayer
 from microasgi.django.site import Site
@@ -54,7 +55,8 @@ class DjangoMiddleware:
         self.app = app
         self._mount_root = mount_root
         self._maps: dict[int, _Map] = {}
-        inside = SessionLayer(app) if sessions else app
+        inside = CSRFLayer(app) if csrf else app
+        inside = SessionLayer(inside) if sessions else inside
         inside = HostsLayer(inside) if hosts else inside
         self._inside = ThreadsLayer(inside)
 

@@ -13,7 +13,7 @@ from django.test import override_settings
 from microasgi import MicroASGI, Request, WebSocket
 from microasgi.django.beside import Beside, asgi
 from microasgi.django.site import Site
-from microasgi.exceptions import ConfigurationError
+from microasgi.exceptions import ConfigurationError, NoMatchFound
 from microasgi.testing import TestClient, WebSocketDenialResponse
 from microasgi.types import ASGIApp, Receive, Scope, Send
 
@@ -102,6 +102,14 @@ def test_a_mount_inside_an_application_makes_right_urls() -> None:
     app.mount("/in", inner)
     with client({"/api": app}, root_path="/pre") as http:
         assert http.get("/api/in/deep").json() == ["/pre/api/top", "/pre/api/in/deep"]
+
+
+def test_the_whole_knows_the_names_of_its_applications() -> None:
+    application = asgi({"/api": named("api"), "/foreign": _foreign})
+    assert isinstance(application, Beside)
+    assert application.url_path_for("all", rest="x") == "/api/x"
+    with pytest.raises(NoMatchFound):
+        application.url_path_for("none")
 
 
 def test_a_socket_goes_to_its_application() -> None:

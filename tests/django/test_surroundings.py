@@ -106,7 +106,8 @@ async def test_the_prefix_of_whoever_calls_comes_back() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         seen.append(get_script_prefix())
 
-    scope: Scope = {"type": "http", "path": "/pre/x", "root_path": "/pre", "headers": [(b"host", b"testserver")]}
+    scope: Scope = {"type": "http", "method": "GET", "path": "/pre/x", "query_string": b"", "root_path": "/pre"}
+    scope["headers"] = [(b"host", b"testserver")]
     await DjangoMiddleware(app)(scope, None, None)  # type: ignore[arg-type]
     assert (seen, get_script_prefix()) == (["/pre/"], "/")
 
