@@ -68,9 +68,13 @@ def _microasgi() -> Any:
     async def polite(request: Request) -> StreamingResponse:
         return StreamingResponse(app.draining.until(ticks()), media_type="text/event-stream")
 
+    async def events() -> AsyncIterator[str]:
+        async for _ in ticks():
+            yield "tick"
+
     @app.get("/live")
     async def live(request: Request) -> EventStream:
-        return EventStream(ticks())
+        return EventStream(events())
 
     async def echo(websocket: WebSocket) -> None:
         await listen(websocket)

@@ -1,12 +1,19 @@
-"""Deliveries per second: the hub beside Channels' layers, in one run.
+"""Deliveries to the members of one group: the hub beside Channels' layers, in one run.
 
     python benchmarks/realtime.py                          # every system, 1 to 10,000 members
     python benchmarks/realtime.py --members 100,1000 --systems hub-redis,channels-pubsub
 
-Each case is a process of its own that holds the members, one task each. Over Redis a second process publishes; in
-memory the same one does. First at full speed for `--seconds`, one message after the other: deliveries per second and
-what was lost. Then at a rate of 2,000 deliveries per second, at most 50 messages: median and 99th percentile of the
-time from before publishing to the member. Redis is started here, on a free port, and ended.
+Each system has a process of its own that holds the members, one task each; they take turns, round by round, and the
+figures are medians of the rounds. A publisher is never what limits: over Redis another process sends packed messages
+by PUBLISH, the very same bytes to the hub's and the pub/sub layer's members (the core layer needs its own
+`group_send`), as fast as the members read: a few dozen are under way at any time, so nothing has to be dropped. Then
+2,000 deliveries a second, at most 50 messages a second, for processor time and latency where nothing comes in bundles.
+
+Processor time is that of the members' process alone. It is what to compare on a machine that others use too.
+
+    python benchmarks/realtime.py --slow        # 90 members that keep up and 10 that sleep, by each overflow policy
+
+Every message that a slow member has not got has to be among those that its subscription has counted.
 """
 
 from __future__ import annotations
@@ -17,6 +24,7 @@ import json
 import os
 import resource
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -26,14 +34,15 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from microasgi.realtime import Hub
+from microasgi.realtime import Hub, SlowReader
 from tests.redis_server import running_redis
 
 SYSTEMS = ("hub-memory", "channels-memory", "hub-redis", "channels-pubsub", "channels-core")
 GROUP = "bench"
-MOST_MESSAGES = 20_000
-MOST_DELIVERIES = 1_000_000
+MOST_MEMBERS = {"channels-memory": 1000, "channels-core": 1000}  # beyond, one message takes seconds
 SILENCE = 3.0
+SAMPLES = 100
+BUNDLE = 16
 
 
 def make_layer(system: str, url: str) -> Any:
@@ -45,47 +54,47 @@ def make_layer(system: str, url: str) -> Any:
     if system == "channels-pubsub":
         from channels_redis.pubsub import RedisPubSubChannelLayer
 
-        return RedisPubSubChannelLayer(hosts=[url], prefix="pubsub")
+        return RedisPubSubChannelLayer(hosts=[url], prefix=system)
     from channels_redis.core import RedisChannelLayer
 
-    return RedisChannelLayer(hosts=[{"address": url, "socket_timeout": None}], prefix="core")
+    return RedisChannelLayer(hosts=[{"address": url, "socket_timeout": None}], prefix=system)
 
 
-def message() -> dict[str, Any]:
+def make_message() -> dict[str, Any]:
     return {"type": "bench.message", "text": "x" * 100, "at": time.time()}
 
 
 class Tally:
-    """What has arrived."""
+    """What has arrived, and how late."""
 
     def __init__(self, members: int) -> None:
-        self.every = max(1, members // 50)
-        self.received = 0
-        self.last = time.perf_counter()
+        self.every = max(1, members // SAMPLES)
+        self.more = asyncio.Event()
+        self.begin(False)
+
+    def begin(self, timed: bool) -> None:
+        self.received, self.goal, self.timed = 0, 0, timed
         self.latencies: list[float] = []
 
     def count(self, number: int, got: dict[str, Any]) -> None:
         self.received += 1
-        self.last = time.perf_counter()
-        if number % self.every == 0:
+        if self.received >= self.goal:
+            self.more.set()
+        if self.timed and number % self.every == 0:
             self.latencies.append(time.time() - got["at"])
 
-    async def settle(self, expected: int) -> None:
-        """Wait until everything has come, or nothing more comes."""
-        quiet_since = time.perf_counter()
-        while self.received < expected and time.perf_counter() - max(self.last, quiet_since) < SILENCE:  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
-
-
-async def publish(send: Any, seconds: float, rate: float, most: int) -> int:
-    """Publish for some seconds, at full speed or at a rate; return how many."""
-    started, sent = time.perf_counter(), 0
-    while sent < most and time.perf_counter() - started < seconds:
-        await send(GROUP, message())
-        sent += 1
-        if rate:
-            await asyncio.sleep(max(0.0, started + sent / rate - time.perf_counter()))
-    return sent
+    async def reach(self, goal: int) -> bool:
+        """Wait until so much has come; tell whether it has, or nothing more comes."""
+        self.goal, before = goal, -1
+        while self.received < goal and self.received != before:
+            before = self.received
+            self.more.clear()
+            try:
+                async with asyncio.timeout(SILENCE):
+                    await self.more.wait()
+            except TimeoutError:
+                pass
+        return self.received >= goal
 
 
 async def read_hub(hub: Hub, number: int, tally: Tally, ready: asyncio.Semaphore) -> None:
@@ -103,121 +112,227 @@ async def read_layer(layer: Any, number: int, tally: Tally, ready: asyncio.Semap
         tally.count(number, await layer.receive(name))
 
 
-async def phase(system: str, url: str, send: Any, members: int, tally: Tally, seconds: float, rate: float) -> Any:
-    """Publish, from here or from another process, and return what came of it."""
-    tally.received, tally.latencies = 0, []
-    started = tally.last = time.perf_counter()
-    most = 50 if rate else min(MOST_MESSAGES, max(20, MOST_DELIVERIES // members))
-    if system.endswith("memory"):
-        sent = await publish(send, seconds, rate, most)
-    else:
-        command = [sys.executable, __file__, "--publish", system, url, str(seconds), str(rate), str(most)]
-        process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE)
-        started = float((await process.stdout.readline()) or 0)  # type: ignore[union-attr]
-        sent = int((await process.communicate())[0])
-    await tally.settle(sent * members)
+class Publisher:
+    """Publishes when told to: in this process, or in another one."""
+
+    def __init__(self, system: str, url: str, send: Any) -> None:
+        self._system, self._url, self._send = system, url, send
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> None:
+        if not self._system.endswith("memory"):
+            command = [sys.executable, __file__, "--publish", self._system, self._url]
+            self._process = await asyncio.create_subprocess_exec(*command, stdin=subprocess.PIPE)
+
+    async def publish(self, number: int) -> None:
+        """Publish at full speed."""
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.write(f"{number}\n".encode())
+            return
+        for _ in range(number):
+            await self._send(GROUP, make_message())
+
+
+async def run_fast(publisher: Publisher, tally: Tally, members: int, seconds: float) -> dict[str, float]:
+    """Publish for some seconds as fast as the members read."""
+    bundle = BUNDLE if members <= 1000 else 4
+    tally.begin(False)
+    started, used, sent = time.perf_counter(), time.process_time(), 0
+    while time.perf_counter() - started < seconds:
+        await publisher.publish(bundle)
+        sent += bundle
+        if not await tally.reach((sent - 2 * bundle) * members):
+            break
+    await tally.reach(sent * members)
+    taken = time.perf_counter() - started
+    return {
+        "per_second": tally.received / taken,
+        "cpu": (time.process_time() - used) / max(tally.received, 1) * 1e6,
+        "lost": 1 - tally.received / (sent * members),
+    }
+
+
+async def run_steady(publisher: Publisher, tally: Tally, members: int, seconds: float) -> dict[str, float]:
+    """Publish at a rate."""
+    rate = min(50.0, max(1.0, 2000 / members))
+    tally.begin(True)
+    started, used, sent = time.perf_counter(), time.process_time(), 0
+    while sent < rate * seconds:
+        await publisher.publish(1)
+        sent += 1
+        await asyncio.sleep(max(0.0, started + sent / rate - time.perf_counter()))
+    await tally.reach(sent * members)
     latencies = sorted(tally.latencies) or [0.0]
     return {
-        "sent": sent,
-        "per_second": tally.received / max(tally.last - started, 1e-9),
-        "lost": 1 - tally.received / max(sent * members, 1),
+        "rate": rate,
+        "steady_cpu": (time.process_time() - used) / max(tally.received, 1) * 1e6,
+        "steady_lost": 1 - tally.received / (sent * members),
         "p50": latencies[len(latencies) // 2] * 1000,
         "p99": latencies[int(len(latencies) * 0.99)] * 1000,
     }
 
 
 async def hold(system: str, url: str, members: int, seconds: float) -> None:
-    """Hold the members of one case and print its figures."""
+    """Hold the members of one case; for each line that comes in, run a round and print its figures."""
     tally, ready = Tally(members), asyncio.Semaphore(0)
-    hub = Hub("memory://" if system == "hub-memory" else url, prefix="hub") if system.startswith("hub") else None
+    hub = Hub("memory://" if system == "hub-memory" else url, prefix=system) if system.startswith("hub") else None
     layer = None if hub else make_layer(system, url)
-    context = hub.lifespan() if hub else None
-    if context:
+    if hub:
+        context = hub.lifespan()
         await context.__aenter__()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    reading = (lambda n: read_hub(hub, n, tally, ready)) if hub else (lambda n: read_layer(layer, n, tally, ready))
     tasks: list[asyncio.Task[None]] = []
     for number in range(members):  # some at a time: a pool of redis-py gives out a hundred connections at most
-        tasks.append(asyncio.create_task(reading(number)))
+        work = read_hub(hub, number, tally, ready) if hub else read_layer(layer, number, tally, ready)
+        tasks.append(asyncio.create_task(work))
         if number >= 50:
             await ready.acquire()
     for _ in range(min(members, 50)):
         await ready.acquire()
     memory = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / members
-    send = hub.publish if hub else layer.group_send
-    rate = min(50.0, max(1.0, 2000 / members))
-    fast = await phase(system, url, send, members, tally, seconds, 0)
-    slow = await phase(system, url, send, members, tally, 10.0 if members < 1000 else 5.0, rate)
-    print(json.dumps({"fast": fast, "slow": slow, "rate": rate, "kib": memory}), flush=True)
+    publisher = Publisher(system, url, hub.publish if hub else layer.group_send)
+    await publisher.start()
+    print(json.dumps({"kib": memory}), flush=True)
+    while await asyncio.to_thread(sys.stdin.readline):
+        fast = await run_fast(publisher, tally, members, seconds)
+        print(json.dumps({**fast, **await run_steady(publisher, tally, members, seconds * 2)}), flush=True)
     os._exit(0)  # to leave ten thousand groups of some layers takes minutes
 
 
-async def run_publisher(system: str, url: str, seconds: float, rate: float, most: int) -> None:
-    if system.startswith("hub"):
-        hub = Hub(url, prefix="hub")
-        async with hub.lifespan():
-            print(time.perf_counter(), flush=True)
-            print(await publish(hub.publish, seconds, rate, most))
-        return
-    layer = make_layer(system, url)
-    print(time.perf_counter(), flush=True)
-    print(await publish(layer.group_send, seconds, rate, most))
+def run_publisher(system: str, url: str) -> None:
+    """Publish as many as each line says."""
+    import msgpack
+    import redis
+
+    client, channel = redis.Redis.from_url(url), f"{system}__group__{GROUP}"
+    layer = make_layer(system, url) if system == "channels-core" else None
+
+    async def send(number: int) -> None:
+        for _ in range(number):
+            await layer.group_send(GROUP, make_message())
+
+    with asyncio.Runner() as runner:
+        for line in sys.stdin:
+            if layer is not None:
+                runner.run(send(int(line)))
+                continue
+            pipeline = client.pipeline(transaction=False)
+            for _ in range(int(line)):
+                pipeline.publish(channel, msgpack.packb(make_message()))
+            pipeline.execute()
+
+
+async def read_slowly(hub: Hub, overflow: Any, pause: float, seen: list[Any], ready: asyncio.Semaphore) -> None:
+    subscription, got = hub.subscribe(GROUP, overflow=overflow), 0
+    async with subscription:
+        ready.release()
+        try:
+            async for message in subscription:
+                got += 1
+                if "last" in message["text"]:
+                    break
+                await asyncio.sleep(pause)
+        except SlowReader:
+            pass
+    seen.append((got, subscription.dropped))
+
+
+async def lose(url: str, overflow: Any, members: int = 100, messages: int = 20_000) -> None:
+    """Publish more than some members can read, as fast as the others can, and print what each kind got."""
+    hub, tally, ready, seen = Hub(url, prefix="slow"), Tally(members), asyncio.Semaphore(0), list[Any]()
+    async with hub.lifespan():
+        slow = [asyncio.create_task(read_slowly(hub, overflow, 0.005, seen, ready)) for _ in range(members // 10)]
+        quick = members - len(slow)
+        tasks = [asyncio.create_task(read_hub(hub, number, tally, ready)) for number in range(quick)]
+        for _ in range(members):
+            await ready.acquire()
+        publisher = Publisher("slow", url, None)
+        await publisher.start()
+        for sent in range(BUNDLE, messages + 1, BUNDLE):
+            await publisher.publish(BUNDLE)
+            await tally.reach((sent - 2 * BUNDLE) * quick)
+        await tally.reach(messages * quick)
+        lost = messages * quick - tally.received
+        await asyncio.sleep(1)
+        await hub.publish(GROUP, {"text": "last"})
+        await asyncio.gather(*slow)
+        dropped = hub.metrics()["dropped"]
+        for task in tasks:
+            task.cancel()
+    got, counted = sum(one[0] for one in seen), sum(one[1] for one in seen)
+    print(f"| {overflow} | {messages:,} | {lost} | {got / len(slow):,.0f} | {counted / len(slow):,.0f} | {dropped:,} |")
+
+
+def compare(arguments: argparse.Namespace) -> None:
+    """Let the systems take turns, and print a table."""
+    titles = ("system", "members", "deliveries/s", "CPU us", "lost", "at msg/s", "CPU us", "lost", "p50 ms", "p99 ms")
+    print("|", " | ".join(titles), "| KiB/member |\n" + "|---" * (len(titles) + 1) + "|", flush=True)
+    with tempfile.TemporaryDirectory() as folder, running_redis(str(shutil.which("redis-server")), Path(folder)) as url:
+        for members in map(int, arguments.members.split(",")):
+            systems = [one for one in arguments.systems.split(",") if members <= MOST_MEMBERS.get(one, members)]
+            for system, figures in run_rounds(systems, members, url, arguments).items():
+                print_row(system, members, figures)
+
+
+def run_rounds(systems: list[str], members: int, url: str, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the medians of each system's rounds."""
+    processes = {}
+    for system in systems:
+        command = [sys.executable, __file__, "--hold", system, url, str(members), str(arguments.seconds)]
+        processes[system] = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        memory = {system: json.loads(process.stdout.readline()) for system, process in processes.items()}  # type: ignore[union-attr]
+        rounds: dict[str, list[dict[str, float]]] = {system: [] for system in systems}
+        for _ in range(arguments.rounds):
+            for system, process in processes.items():
+                print("go", file=process.stdin, flush=True)
+                rounds[system].append(json.loads(process.stdout.readline()))  # type: ignore[union-attr]
+    finally:
+        for process in processes.values():
+            process.kill()
+            process.wait()
+    return {
+        system: {**{name: statistics.median(one[name] for one in taken) for name in taken[0]}, **memory[system]}
+        for system, taken in rounds.items()
+    }
+
+
+def print_row(system: str, members: int, figures: dict[str, float]) -> None:
+    print(
+        f"| {system} | {members:,} | {figures['per_second']:,.0f} | {figures['cpu']:.2f} | {figures['lost']:.1%} "
+        f"| {figures['rate']:g} | {figures['steady_cpu']:.2f} | {figures['steady_lost']:.1%} | {figures['p50']:.1f} "
+        f"| {figures['p99']:.1f} | {figures['kib']:.1f} |",
+        flush=True,
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--members", default="1,100,1000,10000")
     parser.add_argument("--systems", default=",".join(SYSTEMS))
-    parser.add_argument("--seconds", type=float, default=2.0)
-    parser.add_argument("--publish", nargs=5, help=argparse.SUPPRESS)
+    parser.add_argument("--seconds", type=float, default=1.0)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--slow", action="store_true")
+    parser.add_argument("--publish", nargs=2, help=argparse.SUPPRESS)
     parser.add_argument("--hold", nargs=4, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.publish:
-        system, url, *numbers = arguments.publish
-        asyncio.run(run_publisher(system, url, float(numbers[0]), float(numbers[1]), int(numbers[2])))
+        run_publisher(*arguments.publish)
     elif arguments.hold:
         system, url, members, seconds = arguments.hold
         asyncio.run(hold(system, url, int(members), float(seconds)))
+    elif arguments.slow:
+        compare_policies()
     else:
         compare(arguments)
 
 
-def compare(arguments: argparse.Namespace) -> None:
-    """Run every case in turn and print a table."""
-    titles = [
-        "system",
-        "members",
-        "deliveries/s",
-        "messages/s",
-        "lost",
-        "at msg/s",
-        "lost",
-        "p50 ms",
-        "p99 ms",
-        "KiB/member",
-    ]
-    print("|", " | ".join(titles), "|")
-    print("|---|---|---|---|---|---|---|---|---|---|")
+def compare_policies() -> None:
+    print("| policy | published | lost by 90 quick | a slow one: got | dropped, counted | the hub counts |")
+    print("|---|---|---|---|---|---|", flush=True)
     with tempfile.TemporaryDirectory() as folder, running_redis(str(shutil.which("redis-server")), Path(folder)) as url:
-        for members in arguments.members.split(","):
-            for system in arguments.systems.split(","):
-                command = [sys.executable, __file__, "--hold", system, url, members, str(arguments.seconds)]
-                try:
-                    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=True)
-                except (subprocess.TimeoutExpired, subprocess.CalledProcessError) as error:
-                    print(f"| {system} | {members} | - {type(error).__name__} |", flush=True)
-                    continue
-                print_row(system, int(members), json.loads(done.stdout.splitlines()[-1]), arguments.seconds)
-
-
-def print_row(system: str, members: int, figures: Any, seconds: float) -> None:
-    fast, slow = figures["fast"], figures["slow"]
-    print(
-        f"| {system} | {members:,} | {fast['per_second']:,.0f} | {fast['per_second'] / members:,.0f} "
-        f"| {fast['lost']:.1%} | {figures['rate']:g} | {slow['lost']:.1%} | {slow['p50']:.1f} | {slow['p99']:.1f} "
-        f"| {figures['kib']:.1f} |",
-        flush=True,
-    )
+        for overflow in ("drop_oldest", "drop_newest", "close"):
+            asyncio.run(lose(url, overflow))
 
 
 if __name__ == "__main__":

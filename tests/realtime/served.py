@@ -63,6 +63,12 @@ async def ticks() -> EventStream:
     return EventStream(tick())
 
 
+@app.post("/announce/{text}")
+async def announce(request: Request) -> dict[str, int]:
+    message = {"type": "chat.message", "text": request.path_params["text"]}
+    return {"reached": await hub.publish("a", message)}
+
+
 @app.get("/count")
 async def count() -> dict[str, Any]:
     return {"count": await hub.count("a")}
