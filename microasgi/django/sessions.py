@@ -8,13 +8,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Generator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from types import SimpleNamespace
 from typing import Any, Final, NamedTuple, cast
 
-from asgiref.sync import sync_to_async
 from django.conf import settings
+from django.contrib.sessions.backends import signed_cookies
 from django.contrib.sessions.backends.base import SessionBase
 from django.contrib.sessions.exceptions import SessionInterrupted
 from django.contrib.sessions.middleware import SessionMiddleware
@@ -24,7 +24,8 @@ from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponse, parse_cookie
 
 from microasgi.cookies import cookie_text
-from microasgi.django.djangorequest import HELD, Held
+from microasgi.django.djangorequest import HELD, Held, set_cookies
+from microasgi.django.threads import in_django_thread
 from microasgi.django.users import lazy_user, user_of
 from microasgi.errors import answer_error
 from microasgi.exceptions import HTTPException
@@ -98,6 +99,7 @@ class _Plan(NamedTuple):
     store: type[Store]
     cookie: str
     saves_always: bool
+    in_cookie: bool
 
 
 @cache
@@ -106,7 +108,8 @@ def _plan() -> _Plan:
     # Django derives the salt of stored sessions from the name of the class.
     names = {name: getattr(given, name) for name in ("__doc__", "__module__", "__qualname__")}
     store = cast("type[Store]", type(given.__name__, (Store, given), names))
-    return _Plan(store, settings.SESSION_COOKIE_NAME, settings.SESSION_SAVE_EVERY_REQUEST)
+    in_cookie = issubclass(given, signed_cookies.SessionStore)
+    return _Plan(store, settings.SESSION_COOKIE_NAME, settings.SESSION_SAVE_EVERY_REQUEST, in_cookie)
 
 
 @receiver(setting_changed)
@@ -215,23 +218,17 @@ async def _finished(session: SessionBase, key: str | None, scope: Scope, message
     response = HttpResponse(status=status)
     cookies = {} if key is None else {_plan().cookie: key}
     request: Any = SimpleNamespace(session=session, COOKIES=cookies)
-    finish: Any = _middleware().process_response
-    if saves:
-        finish = sync_to_async(finish)
-        await finish(request, response)
+    finish = partial(_middleware().process_response, request, response)
+    if saves and not _plan().in_cookie:
+        await in_django_thread(finish)
     else:
-        finish(request, response)
+        finish()
     if message["type"] != "websocket.accept":
         headers.add_vary_header("Cookie")
     elif not speaks(scope, (2, 1)):
         return message
-    headers.raw.extend((b"set-cookie", cookie_bytes(cookie)) for cookie in response.cookies.values())
+    headers.raw.extend(set_cookies(response))
     return finished
-
-
-def cookie_bytes(cookie: Any) -> bytes:
-    """Return a cookie of a Django response as the value of its header."""
-    return cast(bytes, cookie.output(header="").strip().encode("ascii"))
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:

@@ -6,17 +6,23 @@ Law: whoever asks for the user gets the one that Django's views would get. Nobod
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from asgiref.sync import sync_to_async
 from django.contrib import auth
 from django.contrib.sessions.backends.base import SessionBase
 from django.core.exceptions import SynchronousOnlyOperation
 from django.http import HttpRequest
 from django.utils.functional import LazyObject, SimpleLazyObject, empty
 
-__all__ = ["LazyUser", "lazy_user", "user_of"]
+from microasgi.connection import HTTPConnection
+from microasgi.django.csrf import refuse_foreign_login
+from microasgi.django.djangorequest import django_request
+from microasgi.django.threads import in_django_thread
+from microasgi.types import Scope
+
+__all__ = ["LazyUser", "authenticate", "lazy_user", "login", "logout", "revalidate", "user_of"]
 
 if TYPE_CHECKING:
     Lazy: TypeAlias = SimpleLazyObject[Any]
@@ -51,7 +57,7 @@ class LazyUser(Lazy):
         if known["_wrapped"] is _EMPTY:
             user = known["_setupfunc"].at_once()
             if user is None:
-                user = await sync_to_async(known["_setupfunc"])()
+                user = await in_django_thread(known["_setupfunc"])
             known["_wrapped"] = user
         return known["_wrapped"]
 
@@ -103,10 +109,10 @@ class _OfRequest:
 
 def _unwrapped(user: Any) -> Any:
     """Return the user behind a lazy object; None if it is not loaded yet."""
-    kind: type = type(user)
-    if not issubclass(kind, LazyObject):
-        return user
-    wrapped = user.__dict__["_wrapped"]
+    known: Any = user
+    if not issubclass(type(user), LazyObject):
+        return known
+    wrapped = known.__dict__["_wrapped"]
     return None if wrapped is _EMPTY else _unwrapped(wrapped)
 
 
@@ -124,3 +130,66 @@ def user_of(session: SessionBase) -> LazyUser:
 def lazy_user(request: HttpRequest) -> LazyUser:
     """Return the user of a Django request, not yet loaded: what the project's middleware has put there."""
     return LazyUser(_OfRequest(request))
+
+
+async def authenticate(connection: HTTPConnection[Any], **credentials: Any) -> Any:
+    """Return the user whom one of AUTHENTICATION_BACKENDS knows by these credentials, or None."""
+    request = django_request(connection.scope)
+    return await in_django_thread(partial(auth.authenticate, request, **credentials))
+
+
+async def login(connection: HTTPConnection[Any], user: Any, backend: str | None = None) -> None:
+    """Log a user in: a new session key, a new CSRF token, Django's signal.
+
+    Before the response begins, or on a websocket before `accept`: RuntimeError later, when no cookie can be set.
+    HTTPException 403 where a page of another site has sent the credentials.
+    """
+    scope = connection.scope
+    if _session(scope).began:
+        raise RuntimeError("login() sets a cookie: call it before the response begins, or before websocket.accept()")
+    request = django_request(scope)
+    refuse_foreign_login(scope, request)
+    await in_django_thread(partial(auth.login, request, user, backend))
+    _settle(scope, _unwrapped(user))
+
+
+async def logout(connection: HTTPConnection[Any]) -> None:
+    """Log the user out and forget the session, as Django's `logout` does."""
+    scope = connection.scope
+    session = _session(scope)
+    await in_django_thread(partial(auth.logout, django_request(scope)))
+    if session.began:
+        session.modified = False  # it is gone already
+    _settle(scope, _nobody())
+
+
+async def revalidate(connection: HTTPConnection[Any]) -> bool:
+    """Tell whether the user may stay, for `hub.connect(revalidate=revalidate)`: asks the database anew.
+
+    False when the session was deleted, the password changed or the user deactivated. Whom the handler knows as
+    anonymous may stay; a handler that has asked for no user is for users alone.
+    """
+    scope = connection.scope
+    session, known = _session(scope), scope["user"]
+    before = _unwrapped(known)
+    if before is not None and not before.is_authenticated:
+        return True
+    now = await in_django_thread(_OfSession(type(session)(session.session_key)))
+    if not now.is_authenticated or (before is not None and before != now):
+        return False
+    _settle(scope, now)
+    return True
+
+
+def _session(scope: Scope) -> Any:
+    if "session" not in scope or "user" not in scope:
+        raise RuntimeError(
+            "this connection has no session of Django's: put DjangoMiddleware around the application, as in "
+            "MicroASGI(middleware=[DjangoMiddleware]), or serve it by microasgi.django.asgi"
+        )
+    return scope["session"]
+
+
+def _settle(scope: Scope, user: Any) -> None:
+    known: Any = scope["user"]
+    known.__dict__["_wrapped"] = user
