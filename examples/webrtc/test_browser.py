@@ -82,6 +82,33 @@ def test_a_call_from_its_beginning_to_its_end(browser: Any, server: str) -> None
     assert complaints == []
 
 
+def test_both_may_make_an_offer_at_the_same_moment(browser: Any, server: str) -> None:
+    page = open_page(browser, server)
+    assert page.evaluate(GLARE) == ["stable", "stable", 2, 2, "heard"]
+
+
+GLARE = """async () => {
+  const { Call } = await import("/static/call.js");
+  const sides = [];
+  const open = [], heard = [];
+  for (const number of [0, 1]) {
+    sides.push(new Call({
+      number: 1, polite: number === 1, ice: [], media: null,
+      send: (signal) => setTimeout(() => sides[1 - number].take(JSON.parse(JSON.stringify(signal))), 5),
+      onTrack() {}, onState() {}, onText: (text) => heard.push(text), onChannel: (is) => { if (is) open.push(number); },
+    }));
+  }
+  const until = async (done) => { while (!done()) await new Promise((next) => setTimeout(next, 20)); };
+  await until(() => open.length === 2);
+  for (const side of sides) side.connection.addTransceiver("audio");
+  const settled = (side) => side.connection.getTransceivers().filter((one) => one.currentDirection).length;
+  await until(() => sides.every((side) => settled(side) === 2));
+  sides[1].say("heard");
+  await until(() => heard.length);
+  return [...sides.map((side) => side.connection.signalingState), ...sides.map(settled), heard[0]];
+}"""
+
+
 def test_without_a_camera_there_is_the_chat(browser: Any, server: str) -> None:
     url = f"{server}/room/plain"
     refuse = "navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('no', 'NotAllowedError'); }"

@@ -1,20 +1,28 @@
 // One call with one peer, by the pattern of "perfect negotiation" (WebRTC 1.0, section 10.7): either side may make an
-// offer at any time; when both do, the polite one takes its own back.
+// offer at any time; when both do, the polite one takes its own back. At the beginning it waits for the first offer and
+// puts what it has into the answer, so that there is nothing to take back: to do so while addresses are looked for can
+// leave a browser without any.
 export class Call {
   constructor({ number, polite, ice, media, send, onTrack, onText, onState, onChannel }) {
-    Object.assign(this, { number, polite, send, making: false, ignoring: false, answering: false });
+    Object.assign(this, { number, polite, media, send, onText, onChannel });
+    Object.assign(this, { making: false, ignoring: false, answering: false, channel: null });
     const connection = this.connection = new RTCPeerConnection({ iceServers: ice });
     connection.onnegotiationneeded = () => this.offer();
     connection.onicecandidate = ({ candidate }) => candidate && this.tell({ candidate });
-    connection.ontrack = ({ track, streams }) => onTrack(track, streams[0]);
+    connection.ontrack = ({ streams }) => onTrack(streams[0]);
     connection.onconnectionstatechange = () => {
-      if (connection.connectionState === "failed") connection.restartIce();
+      if (connection.connectionState === "failed" && !polite) connection.restartIce();
       onState(connection.connectionState);
     };
-    for (const track of media?.getTracks() ?? []) connection.addTrack(track, media);
-    this.channel = connection.createDataChannel("chat", { negotiated: true, id: 0 });
-    this.channel.onmessage = ({ data }) => onText(String(data).slice(0, 1000));
-    this.channel.onopen = this.channel.onclose = () => onChannel(this.channel.readyState === "open");
+    if (!polite) this.bring();
+  }
+
+  // Add what this side has: tracks, if any, and the chat.
+  bring() {
+    for (const track of this.media?.getTracks() ?? []) this.connection.addTrack(track, this.media);
+    const channel = this.channel = this.connection.createDataChannel("chat", { negotiated: true, id: 0 });
+    channel.onmessage = ({ data }) => this.onText(String(data).slice(0, 1000));
+    channel.onopen = channel.onclose = () => this.onChannel(channel.readyState === "open");
   }
 
   tell(signal) {
@@ -44,6 +52,7 @@ export class Call {
       this.answering = false;
     }
     if (description.type !== "offer") return;
+    if (!this.channel) this.bring();
     await this.connection.setLocalDescription();
     this.tell({ description: this.connection.localDescription });
   }
@@ -62,7 +71,7 @@ export class Call {
 
   close() {
     this.connection.onconnectionstatechange = null;
-    this.channel.onclose = null;
+    if (this.channel) this.channel.onclose = null;
     this.connection.close();
   }
 }

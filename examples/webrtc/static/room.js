@@ -31,7 +31,7 @@ function begin({ call: number, polite }) {
   call = new Call({
     number, polite, ice, media,
     send: (signal) => signals.send(signal),
-    onTrack: (track, stream) => { find("theirs").srcObject = stream; },
+    onTrack: (stream) => { find("theirs").srcObject = stream; },
     onText: (text) => write(text, "theirs"),
     onState: (state) => show(state === "connected" ? "connected" : "calling"),
     onChannel: allowChat,
