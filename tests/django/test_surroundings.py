@@ -100,7 +100,7 @@ def test_a_place_that_is_no_path_is_refused(wrong: str) -> None:
 
 
 @pytest.mark.anyio
-async def test_the_prefix_of_whoever_calls_comes_back() -> None:
+async def test_the_prefix_ends_with_the_request() -> None:
     seen: list[str] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
