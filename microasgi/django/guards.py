@@ -157,7 +157,8 @@ class _Guard:
         page = resolve_url(self._login_url or settings.LOGIN_URL)
         there, here = urlsplit(page), urlsplit(request.build_absolute_uri())
         is_local = there.scheme in ("", here.scheme) and there.netloc in ("", here.netloc)
-        after = request.get_full_path() if is_local else request.build_absolute_uri()
+        # One slash: "//host" would be another site's.
+        after = "/" + request.get_full_path().lstrip("/") if is_local else request.build_absolute_uri()
         return redirect_to_login(after, page, self._field).url
 
 
