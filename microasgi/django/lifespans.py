@@ -6,15 +6,22 @@ what applications that share a process and know nothing of each other need.
 
 from __future__ import annotations
 
+import asyncio
+import atexit
+import threading
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Final
+
+import anyio
 
 from microasgi.concurrency import current_loop
 from microasgi.exceptions import NoMatchFound
 from microasgi.types import ASGIApp, Message, Receive, Scope, Send
 
 __all__ = ["OwnState"]
+
+_PATIENCE: Final = 5.0  # seconds that the end of the process waits for one application
 
 
 class OwnState:
@@ -37,10 +44,14 @@ class OwnState:
             scope["state"] = {**(scope.get("state") or {}), **self._states.get(loop, {})}
             return await self.app(scope, receive, send)
         own = self._states[loop] = {}
+        life = _Life(receive)
+        atexit.register(life.end)
         try:
-            await self.app({**scope, "state": own}, receive, partial(self._send, scope, own, send))
+            await self.app({**scope, "state": own}, life.receive, partial(self._send, scope, own, send))
         finally:
             self._states.pop(loop, None)
+            atexit.unregister(life.end)
+            life.over.set()
 
     async def _send(self, scope: Scope, own: dict[str, Any], send: Send, message: Message) -> None:
         if message["type"] == "lifespan.startup.complete":
@@ -55,3 +66,38 @@ class OwnState:
         if find is None:
             raise NoMatchFound(f"the routes of {self._named!r} have no names")
         return find(name, **path_params)
+
+
+class _Life:
+    """A lifespan that also ends where the process does while its loop runs on in a thread, as a reloader leaves it."""
+
+    def __init__(self, receive: Receive) -> None:
+        self.over = threading.Event()
+        self._receive = receive
+        self._loop = current_loop()
+        self._leave = anyio.Event()
+        self._has_begun = False
+
+    async def receive(self) -> Message:
+        """Return what the server says, or that it is time to stop."""
+        if not self._has_begun:
+            self._has_begun = True
+            return await self._receive()
+        message: Message = {"type": "lifespan.shutdown"}
+
+        async def hear() -> None:
+            nonlocal message
+            message = await self._receive()
+            self._leave.set()
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(hear)
+            await self._leave.wait()
+            group.cancel_scope.cancel()
+        return message
+
+    def end(self) -> None:
+        """Have it stop, and wait for that: in the main thread, at exit. What runs in threads is over by then."""
+        if isinstance(self._loop, asyncio.AbstractEventLoop) and self._loop.is_running():
+            self._loop.call_soon_threadsafe(self._leave.set)
+            self.over.wait(_PATIENCE)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -19,6 +22,7 @@ from microasgi import MicroASGI, Request, WebSocket
 from microasgi.django.beside import Beside, asgi
 from microasgi.testing import AsyncTestClient, TestClient
 from microasgi.types import Message, Scope
+from tests.conformance.servers import ROOT
 
 pytestmark = pytest.mark.anyio
 LOG: list[str] = []
@@ -179,3 +183,42 @@ async def test_each_event_loop_has_lives_of_its_own() -> None:
 def _ask_elsewhere(application: Any) -> None:
     with TestClient(application) as client:
         assert client.get("/a/state").json()["name"] == "a"
+
+
+THREAD = """
+import asyncio, threading
+from collections.abc import AsyncIterator
+from microasgi import MicroASGI
+from microasgi.django.beside import asgi
+
+def living(name):
+    app = MicroASGI()
+
+    @app.lifespan
+    async def life():
+        yield
+        await asyncio.sleep(0)
+        print(name, "stops", flush=True)
+
+    return app
+
+application = asgi({"/a": living("a"), "/b": living("b")})
+answered = threading.Event()
+
+async def serve():
+    async def send(message): ...
+    async def receive(): ...
+    scope = {"type": "http", "method": "GET", "path": "/a", "query_string": b"", "headers": [(b"host", b"localhost")]}
+    await application({**scope, "http_version": "1.1"}, receive, send)
+    answered.set()
+    await asyncio.sleep(60)
+
+threading.Thread(target=asyncio.run, args=(serve(),), daemon=True).start()
+answered.wait(10)
+"""
+
+
+def test_where_the_process_ends_before_its_loop_they_are_stopped_at_exit() -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    run = subprocess.run([sys.executable, "-c", THREAD], env=environment, capture_output=True, text=True, check=False)
+    assert (run.stdout, run.stderr) == ("b stops\na stops\n", "")

@@ -41,6 +41,7 @@ class Seen:
     echoed: str
     stray: int
     stream: bytes
+    endless: bytes
     slow: bytes
     code: int | None
     status: int | None
@@ -79,32 +80,36 @@ def _observe(server: Server, directory: Path) -> Seen:
             echoed = str(websocket.recv(PATIENCE))
         with pytest.raises(InvalidStatus) as refused:
             connect(f"ws://127.0.0.1:{process.port}/elsewhere", open_timeout=PATIENCE)
-        stream, slow, code = _stop_while_open(process)
-        status = process.wait(PATIENCE)
         stray = refused.value.response.status_code
-        return Seen(server, root, answers, echoed, stray, stream, slow, code, status, process.log)
+        ended = _stop_while_open(process)
+        return Seen(server, root, answers, echoed, stray, *ended, process.wait(PATIENCE), process.log)
     finally:
         process.stop()
 
 
-def _stop_while_open(process: Running) -> tuple[bytes, bytes, int | None]:
+def _stop_while_open(process: Running) -> tuple[bytes, bytes, bytes, int | None]:
     opened: list[str] = []
-    with ThreadPoolExecutor(3) as pool:
-        ticks = pool.submit(_read_all, process.port, "/api/ticks", opened.append)
-        slow = pool.submit(_read_all, process.port, "/slow/", opened.append)
+    paths = ("/api/ticks", "/api/endless", "/slow/")
+    with ThreadPoolExecutor(4) as pool:
+        ticks, endless, slow = [pool.submit(_read_all, process.port, path, opened.append) for path in paths]
         code = pool.submit(_listen, process.port, opened.append)
         deadline = time.monotonic() + PATIENCE
-        while len(opened) < 3 and time.monotonic() < deadline:
+        while len(opened) < 4 and time.monotonic() < deadline:
             time.sleep(0.01)
         time.sleep(0.1)  # for the server to read what the clients have sent
         process.process.send_signal(signal.SIGTERM)
-        return ticks.result(PATIENCE), slow.result(PATIENCE), code.result(PATIENCE)
+        return (
+            ticks.result(PATIENCE),
+            endless.result(PATIENCE),
+            slow.result(PATIENCE),
+            code.result(PATIENCE),
+        )
 
 
 def _read_all(port: int, path: str, opened: Callable[[str], object]) -> bytes:
     with socket.create_connection(("127.0.0.1", port), PATIENCE) as connection:
         connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
-        received = connection.recv(65536) if path == "/api/ticks" else b""
+        received = connection.recv(65536) if path != "/slow/" else b""
         opened(path)
         try:
             while data := connection.recv(65536):
@@ -178,5 +183,7 @@ def test_at_sigterm_what_is_open_ends_well_and_the_process_exits(seen: Seen) -> 
     assert seen.status in (0, -signal.SIGTERM), seen.log
     assert b"data: tick\n\n" in seen.stream
     assert seen.stream.endswith(b"\r\n0\r\n\r\n")
+    assert b"data: tick\n\n" in seen.endless
+    assert not seen.endless.endswith(b"\r\n0\r\n\r\n")  # cut: it is not whole
     assert seen.slow.endswith(b"slow")
     assert seen.code in CODES.get(seen.server.package, {1012})

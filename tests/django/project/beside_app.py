@@ -14,7 +14,7 @@ from tests.django.project.notes.models import Note
 __all__ = ["app"]
 
 app = MicroASGI()
-app.draining.grace = 1.0
+app.draining.grace = 0.5
 
 
 @app.lifespan
@@ -54,6 +54,18 @@ async def ticks(request: Request) -> StreamingResponse:
             await anyio.sleep(0.02)
 
     return StreamingResponse(app.draining.until(events()), media_type="text/event-stream")
+
+
+@app.get("/endless")
+async def endless(request: Request) -> StreamingResponse:
+    """Stream without a look at the drain."""
+
+    async def events() -> AsyncIterator[str]:
+        while True:
+            yield "data: tick\n\n"
+            await anyio.sleep(0.02)
+
+    return StreamingResponse(events(), media_type="text/event-stream")
 
 
 @app.websocket("/echo")
