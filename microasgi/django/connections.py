@@ -7,28 +7,25 @@ under an iteration that has not ended.
 from __future__ import annotations
 
 import logging
-import threading
 import time
-from typing import Any, Final
+from types import GeneratorType
+from typing import Any
 from weakref import WeakSet
 
 from django.conf import settings
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.backends.signals import connection_created
 from django.db.transaction import TransactionManagementError
 
 __all__ = ["Care"]
 
 logger = logging.getLogger("microasgi.django")
 
-_here: Final = threading.local()  # `care`: that of this thread, in threads that are tended
-
 
 class Care:
     """Tends the connections of the thread that made it.
 
-    Every call is a boundary when `every` is 0; otherwise a boundary comes at most once in `every` seconds, between two
+    Every call ends with a boundary when `every` is 0; otherwise a boundary comes once in `every` seconds, between two
     calls. At a boundary connections are closed or kept as CONN_MAX_AGE and CONN_HEALTH_CHECKS say, as Django does
     between two requests. A connection that an error has broken is replaced at once.
     """
@@ -37,33 +34,34 @@ class Care:
         self._every = every
         self._last = time.monotonic()
         self.cursors: WeakSet[Any] = WeakSet()
-        _here.care = self
-        connection_created.connect(_watch_iterations, dispatch_uid="microasgi.django.connections")
+        self.guests: WeakSet[GeneratorType[Any, Any, Any]] = WeakSet()
+        for alias in connections:
+            self._watch(alias)
 
-    def before(self) -> None:
-        """Prepare for a call."""
-        if not self._every:
-            self._pass_boundary()
+    @property
+    def occupied(self) -> bool:
+        """Whether a generator that goes on later has a transaction open here."""
+        return self._has_guests() and any(each.in_atomic_block for each in _used())
 
     def after(self) -> None:
         """Tidy after a call. TransactionManagementError if it left a transaction open, which is rolled back."""
-        left_open = [each for each in _used() if each.in_atomic_block]
-        if left_open:
-            _forget(left_open)
+        used = _used()
+        if any(each.in_atomic_block for each in used) and not self._has_guests():
+            self._forget([each for each in used if each.in_atomic_block])
             raise TransactionManagementError(
                 "a transaction was left open at the end of the function that began it, and was rolled back: this "
                 "thread goes on with work of other requests. Write the transaction as one sync function: "
                 "await db(atomic(function))"
             )
-        for connection in _used():
+        for connection in used:
             if connection.errors_occurred and connection.connection is not None:
-                _replace_if_broken(connection)
+                self._replace_if_broken(connection)
         if time.monotonic() - self._last >= self._every:
             self._pass_boundary()
 
     def pause(self) -> float | None:
         """Return after how many seconds without a call `rest` is to be called; None for never."""
-        if self.cursors:
+        if self.cursors or self.occupied:
             return max(self._every, 1.0)
         closing = [each.close_at for each in _used() if each.connection is not None and each.close_at is not None]
         if not closing:
@@ -72,16 +70,21 @@ class Care:
         return max(min(closing) - now, self._last + self._every - now, 0.0)
 
     def rest(self) -> None:
-        """Pass a boundary without a call."""
+        """Pass a boundary without a call; a transaction whose generator is gone is rolled back."""
+        if not self._has_guests():
+            self._forget([each for each in _used() if each.in_atomic_block])
         self._pass_boundary()
 
     def end(self) -> None:
         """Close everything: the thread ends."""
-        _forget(_used())
+        self._forget(_used())
+
+    def _has_guests(self) -> bool:
+        return any(guest.gi_frame is not None for guest in self.guests)
 
     def _pass_boundary(self) -> None:
         self._last = time.monotonic()
-        if self.cursors:
+        if self.cursors or self.occupied:
             return
         for connection in _used():
             if settings.DEBUG:
@@ -90,40 +93,39 @@ class Care:
                 connection.close_if_unusable_or_obsolete()
             except Exception:
                 logger.warning("the connection %r cannot be closed; it is dropped", connection.alias, exc_info=True)
-                _forget([connection])
+                self._forget([connection])
+
+    def _replace_if_broken(self, connection: BaseDatabaseWrapper) -> None:
+        if connection.is_usable():
+            connection.errors_occurred = False
+            return
+        self._forget([connection])
+
+    def _forget(self, those: list[BaseDatabaseWrapper]) -> None:
+        """Close connections whatever state they are in, and begin anew at their next use."""
+        for connection in those:
+            try:
+                connection.close()
+            except Exception:
+                logger.debug("closing the connection %r failed", connection.alias, exc_info=True)
+            del connections[connection.alias]
+            self._watch(connection.alias)
+
+    def _watch(self, alias: str) -> None:
+        """Know the cursors that outlive one call: those of `async for row in queryset.aiterator()`."""
+        try:
+            connection: Any = connections[alias]
+        except Exception:  # whoever uses this database is told why it cannot be used
+            return
+        make = connection.chunked_cursor
+
+        def chunked_cursor() -> Any:
+            cursor = make()
+            self.cursors.add(cursor)
+            return cursor
+
+        connection.chunked_cursor = chunked_cursor
 
 
 def _used() -> list[BaseDatabaseWrapper]:
     return list(connections.all(initialized_only=True))
-
-
-def _replace_if_broken(connection: BaseDatabaseWrapper) -> None:
-    if connection.is_usable():
-        connection.errors_occurred = False
-        return
-    _forget([connection])
-
-
-def _forget(those: list[BaseDatabaseWrapper]) -> None:
-    """Close connections whatever state they are in, and begin anew at their next use."""
-    for connection in those:
-        try:
-            connection.close()
-        except Exception:
-            logger.debug("closing the connection %r failed", connection.alias, exc_info=True)
-        del connections[connection.alias]
-
-
-def _watch_iterations(connection: Any, **rest: Any) -> None:
-    """Know the cursors that outlive one call: those of `async for row in queryset.aiterator()`."""
-    care: Care | None = getattr(_here, "care", None)
-    if care is None or "chunked_cursor" in vars(connection):
-        return
-    make = connection.chunked_cursor
-
-    def chunked_cursor() -> Any:
-        cursor = make()
-        care.cursors.add(cursor)
-        return cursor
-
-    connection.chunked_cursor = chunked_cursor

@@ -52,7 +52,10 @@ class Staff:
     def enter(self, kind: str) -> Lane:
         """Return the lane with the fewest users of that scope type, as one more of them."""
         with self._lock:
-            lane = min(self.lanes, key=lambda lane: lane.users[kind])
+            lane = self.lanes[0]
+            for other in self.lanes if lane.users[kind] else ():
+                if other.users[kind] < lane.users[kind]:
+                    lane = other
             lane.users[kind] += 1
         return lane
 

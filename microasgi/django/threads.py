@@ -10,6 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextvars import ContextVar, copy_context
 from functools import partial
+from types import GeneratorType
 from typing import Any, Final, ParamSpec, TypeVar, cast
 
 import anyio
@@ -19,7 +20,7 @@ from asgiref.sync import AsyncToSync, SyncToAsync, sync_to_async
 
 from microasgi.concurrency import on_asyncio, threads
 from microasgi.django.lanes import overriding, staff
-from microasgi.django.workers import Workers
+from microasgi.django.workers import Desk, Stay, Workers
 from microasgi.types import ASGIApp, Receive, Scope, Send
 
 __all__ = ["ThreadsLayer", "in_django_thread"]
@@ -104,7 +105,8 @@ async def in_django_thread(call: Callable[[], T]) -> T:
     then the cancellation goes on.
     """
     holding = _Holding()
-    once = _Once(_executor())
+    executor = _executor(call)
+    once = _Once(executor)
     work = partial(_run, call, holding, asyncio.get_running_loop())
     hop: Any = sync_to_async(
         work, thread_sensitive=False, executor=cast(ThreadPoolExecutor, once), context=copy_context()
@@ -114,6 +116,9 @@ async def in_django_thread(call: Callable[[], T]) -> T:
     except asyncio.CancelledError:
         await once.done()
         raise
+    finally:
+        if isinstance(executor, Desk) and executor.stay is not None:
+            _stay.set(executor.stay)
 
 
 class _Holding:
@@ -126,6 +131,7 @@ class _Holding:
 
 
 _held: Final[ContextVar[_Holding | None]] = ContextVar("held", default=None)
+_stay: Final[ContextVar[Stay | None]] = ContextVar("stay", default=None)
 
 
 def _run(call: Callable[[], T], holding: _Holding, loop: asyncio.AbstractEventLoop) -> T:
@@ -142,13 +148,13 @@ def _run(call: Callable[[], T], holding: _Holding, loop: asyncio.AbstractEventLo
         mine.update(outer)
 
 
-def _executor() -> Executor:
+def _executor(call: Callable[[], Any]) -> Executor:
     lane = overriding()
     executor = lane.executor if lane is not None else _calling_thread()
     held = _held.get()
     nested = held is not None and not held.over
     if executor is None and not nested:
-        return staff().pool
+        return Desk(staff().pool, _generator_in(call), _stay.get())
     if executor is None:
         return _Extra()
     if nested and getattr(AsyncToSync.executors, "current", None) is None:
@@ -157,6 +163,17 @@ def _executor() -> Executor:
             "or WSGI runs, call async code with asgiref.sync.async_to_sync, and sync functions directly"
         )
     return executor
+
+
+def _generator_in(call: Any) -> Any:
+    """Return the generator that the call steps or closes, or None: it goes on in the thread where it has begun."""
+    if not isinstance(call, partial):
+        return None
+    parts: list[Any] = [*call.args, getattr(call.func, "__self__", None)]
+    for each in parts:
+        if isinstance(each, GeneratorType):
+            return cast(Any, each)
+    return None
 
 
 def _calling_thread() -> Executor | None:

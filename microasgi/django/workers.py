@@ -1,25 +1,30 @@
-"""A fixed number of threads that work off one queue, each with care of its own for database connections.
+"""A fixed number of threads for one queue of calls, each with care of its own for database connections.
 
-The law of this file: a thread is started when a call waits and none is idle, never more than `size` of them; it closes
-its connections when it ends, and never keeps the interpreter from ending.
+The law of this file: a thread is started when a call waits and none is idle, never more than `size` of them; what a
+generator has begun in a thread goes on there; a thread closes its connections when it ends, and none of them keeps the
+interpreter from ending.
 """
 
 from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from functools import partial
 from queue import Empty, SimpleQueue
-from typing import Any, Generic, ParamSpec, TypeVar
+from types import GeneratorType
+from typing import Any, Generic, ParamSpec, TypeAlias, TypeVar
+from weakref import WeakKeyDictionary
 
 from microasgi.django.connections import Care
 
-__all__ = ["Workers"]
+__all__ = ["Desk", "Stay", "Workers"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
+AnyGenerator: TypeAlias = "GeneratorType[Any, Any, Any]"
 
 
 class Workers(Executor):
@@ -30,85 +35,192 @@ class Workers(Executor):
         self._name = name
         self._every = every
         self._lock = threading.Lock()
-        self._crew = _Crew()
+        self._crew = _Crew(self._lock)
+        self._pins: WeakKeyDictionary[AnyGenerator, _Worker] = WeakKeyDictionary()
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Run a call in the next thread that is free."""
-        work: _Work[T] = _Work(partial(fn, *args, **kwargs))
+        return self.place(_Work(partial(fn, *args, **kwargs)))
+
+    def place(self, work: _Work[T], stay: Stay | None = None) -> Future[T]:
+        """Run this where its generator has begun, or where the caller stays, or in the next thread that is free."""
         with self._lock:
-            crew = self._crew
-            crew.queue.put(work)
-            if not crew.idle.acquire(blocking=False) and len(crew.threads) < self._size:
-                self._start(crew)
+            worker = self._known(work, stay) or self._free()
+            if worker is None:
+                self._crew.backlog.append(work)
+            else:
+                worker.take(work, stay)
         return work.future
 
     def end(self, patience: float | None = None) -> None:
         """Let the threads end after what is queued, and wait for them, no longer than `patience` seconds."""
         with self._lock:
-            crew, self._crew = self._crew, _Crew()
-        for _ in crew.threads:
-            crew.queue.put(None)
+            crew, self._crew = self._crew, _Crew(self._lock)
+            crew.end()
         deadline = None if patience is None else time.monotonic() + patience
-        for thread in crew.threads:
-            thread.join(None if deadline is None else max(0.0, deadline - time.monotonic()))
+        for worker in crew.workers:
+            worker.thread.join(None if deadline is None else max(0.0, deadline - time.monotonic()))
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Do as `end` does; what is queued is run."""
         self.end(None if wait else 0.0)
 
-    def _start(self, crew: _Crew) -> None:
-        # Daemons: what runs for ever must not keep the interpreter from ending.
-        name = f"{self._name}-{len(crew.threads) + 1}"
-        thread = threading.Thread(target=crew.run, args=(self._every,), name=name, daemon=True)
-        crew.threads.append(thread)
-        thread.start()
+    def _known(self, work: _Work[Any], stay: Stay | None) -> _Worker | None:
+        worker = self._pins.get(work.generator) if work.generator is not None else None
+        if worker is None and stay is not None and stay.lasts:
+            worker = stay.worker
+        return None if worker is None or worker.ended else worker
+
+    def _free(self) -> _Worker | None:
+        crew = self._crew
+        if crew.idle:
+            return crew.idle[-1]  # the one that worked last: the others may let their connections go
+        if len(crew.workers) == self._size:
+            return None
+        worker = _Worker(crew, self._pins, f"{self._name}-{len(crew.workers) + 1}", self._every)
+        worker.thread.start()
+        crew.workers.append(worker)
+        return worker
+
+
+class Desk(Executor):
+    """Submits calls of one caller: what belongs to a generator goes to its thread; `stay` says what is left open."""
+
+    def __init__(self, workers: Workers, generator: AnyGenerator | None, stay: Stay | None) -> None:
+        self._workers = workers
+        self._generator = generator
+        self._before = stay
+        self._work: _Work[Any] | None = None
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        work: _Work[T] = _Work(partial(fn, *args, **kwargs), self._generator)
+        self._work = work
+        return self._workers.place(work, self._before)
+
+    @property
+    def stay(self) -> Stay | None:
+        """The thread in which the generator has left a transaction open, after the call; None if there is none."""
+        return None if self._work is None else self._work.stay
+
+
+class Stay:
+    """A transaction that a generator has left open in a thread: only who has this may work there."""
+
+    __slots__ = ("lasts", "worker")
+
+    def __init__(self, worker: _Worker) -> None:
+        self.worker = worker
+        self.lasts = True
 
 
 class _Crew:
-    """The threads between a start and an end, and their queue."""
+    """The threads between a start and an end. Whoever changes it holds the lock."""
 
-    def __init__(self) -> None:
-        self.queue: SimpleQueue[_Work[Any] | None] = SimpleQueue()
-        self.idle = threading.Semaphore(0)
-        self.threads: list[threading.Thread] = []
+    def __init__(self, lock: threading.Lock) -> None:
+        self.lock = lock
+        self.workers: list[_Worker] = []
+        self.idle: list[_Worker] = []
+        self.backlog: deque[_Work[Any]] = deque()
+        self.ended = False
 
-    def run(self, every: float) -> None:
+    def end(self) -> None:
+        self.ended = True
+        for worker in list(self.idle):
+            worker.take(_Work(_nothing), None)
+
+
+class _Worker:
+    """One thread; `stay` while a generator's transaction is open in it."""
+
+    def __init__(self, crew: _Crew, pins: WeakKeyDictionary[AnyGenerator, _Worker], name: str, every: float) -> None:
+        self.queue: SimpleQueue[_Work[Any]] = SimpleQueue()
+        self.stay: Stay | None = None
+        self.ended = False
+        self._deferred: list[_Work[Any]] = []
+        self._crew = crew
+        self._pins = pins
+        # A daemon: what runs for ever must not keep the interpreter from ending.
+        self.thread = threading.Thread(target=self._run, args=(every,), name=name, daemon=True)
+
+    def take(self, work: _Work[Any], stay: Stay | None) -> None:
+        """Queue this here, after the open transaction of somebody else. The caller holds the lock."""
+        if self.stay not in (None, stay):
+            self._deferred.append(work)
+            return
+        if self in self._crew.idle:
+            self._crew.idle.remove(self)
+        self.queue.put(work)
+
+    def look(self, care: Care) -> None:
+        """Begin or end the stay of a generator, as the connections show."""
+        if care.occupied == (self.stay is not None):
+            return
+        with self._crew.lock:
+            if self.stay is None:
+                self.stay = Stay(self)
+                return
+            self.stay.lasts, self.stay = False, None
+            for work in self._deferred:
+                self.queue.put(work)
+            self._deferred.clear()
+
+    def _run(self, every: float) -> None:
         care = Care(every)
         while (work := self._next(care)) is not None:
-            work.run(care)
+            if work.generator is not None:
+                care.guests.add(work.generator)
+                with self._crew.lock:
+                    self._pins[work.generator] = self
+            work.run(care, self)
             del work  # what it holds must not live until the next one
         care.end()
 
     def _next(self, care: Care) -> _Work[Any] | None:
-        try:
-            return self.queue.get_nowait()
-        except Empty:
-            self.idle.release()
         while True:
+            with self._crew.lock:
+                if not self.queue.empty():
+                    return self.queue.get_nowait()
+                if self.stay is None and self._crew.backlog:
+                    return self._crew.backlog.popleft()
+                if self.stay is None and self._crew.ended:
+                    self.ended = True
+                    return None
+                if self.stay is None and self not in self._crew.idle:
+                    self._crew.idle.append(self)
             try:
                 return self.queue.get(timeout=care.pause())
             except Empty:
                 care.rest()
+                self.look(care)
 
 
 class _Work(Generic[T]):
-    """One call and the future of its result."""
+    """One call and the future of its result; the generator that it steps, and the stay that this has begun, if any."""
 
-    def __init__(self, call: Callable[[], T]) -> None:
-        self.call = call
+    __slots__ = ("_call", "future", "generator", "stay")
+
+    def __init__(self, call: Callable[[], T], generator: AnyGenerator | None = None) -> None:
+        self._call = call
         self.future: Future[T] = Future()
+        self.generator = generator
+        self.stay: Stay | None = None
 
-    def run(self, care: Care) -> None:
+    def run(self, care: Care, worker: _Worker) -> None:
         if not self.future.set_running_or_notify_cancel():
             return
         try:
-            care.before()
             try:
-                result = self.call()
+                result = self._call()
             finally:
                 care.after()
+                worker.look(care)
+                self.stay = worker.stay if self.generator is not None else None
         except BaseException as error:
             self.future.set_exception(error)
             del self  # breaks the cycle of the error's traceback
         else:
             self.future.set_result(result)
+
+
+def _nothing() -> None:
+    """Wake a thread."""
