@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from contextlib import nullcontext
 from functools import partial
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from django import setup
 from django.apps import apps
@@ -20,7 +20,9 @@ from microasgi.lifespan import answer_lifespan
 from microasgi.sockets import deny
 from microasgi.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ["Site", "site", "site_root"]
+__all__ = ["Site", "is_site", "site", "site_root"]
+
+_DEEPEST: Final = 20  # layers that are looked through
 
 
 def site(django: ASGIApp | None = None, *, static: bool | None = None) -> ASGIApp:
@@ -35,6 +37,15 @@ def site(django: ASGIApp | None = None, *, static: bool | None = None) -> ASGIAp
 def site_root(scope: Scope) -> str:
     """Return the path that Django is mounted at in this scope, "" for the root of the host."""
     return str(settings.FORCE_SCRIPT_NAME or scope.get("root_path") or "").rstrip("/")
+
+
+def is_site(app: Any) -> bool:
+    """Tell whether this is a Django site, also where layers are around it."""
+    for _ in range(_DEEPEST):
+        if app is None or isinstance(app, Site):
+            break
+        app = getattr(app, "app", None)
+    return isinstance(app, Site)
 
 
 class Site:
@@ -55,6 +66,8 @@ class Site:
         """Let Django answer http; deny a handshake with 404; complete a lifespan."""
         kind = scope["type"]
         if kind == "http":
+            if (scope.get("root_path") or "").endswith("/"):  # Django would take the path's first slash away with it
+                scope = {**scope, "root_path": scope["root_path"].rstrip("/")}
             if self._static:
                 self._add_static(scope)
             await self.app(scope, receive, partial(_send_lowered, send))

@@ -16,7 +16,7 @@ from microasgi.dispatch import local_path
 from microasgi.django.csrf import CSRFLayer
 from microasgi.django.hosts import HostsLayer
 from microasgi.django.sessions import SessionLayer
-from microasgi.django.site import Site
+from microasgi.django.site import is_site
 from microasgi.django.threads import ThreadsLayer
 from microasgi.exceptions import ConfigurationError
 from microasgi.paths import Template
@@ -102,7 +102,7 @@ class _Map:
     def __init__(self, owner: Any) -> None:
         self._owner = owner  # kept, so that its id stays its own
         routes = [route for route in getattr(owner, "routes", ()) if isinstance(route, (Route, Mount))]
-        sites = [route for route in routes if isinstance(route, Mount) and isinstance(route.app, Site)]
+        sites = [route for route in routes if isinstance(route, Mount) and is_site(route.app)]
         self.root = sites[0].path if sites else ""
         self._table: Table[bool] | None = None
         if sites:

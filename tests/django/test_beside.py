@@ -50,7 +50,7 @@ def test_the_prefix_and_what_is_below_it_are_the_applications(path: str) -> None
         assert http.get(path).json()["app"] == "api"
 
 
-@pytest.mark.parametrize("path", ["/apix", "/", "/ap", "/x/api", "//api"])
+@pytest.mark.parametrize("path", ["/apix", "/", "/ap", "/x/api", "//api", "/API/x", "/%61pi%2fx/../y", "/api%00"])
 def test_everything_else_is_djangos(path: str) -> None:
     with client({"/api": named("api")}) as http:
         response = http.get(path)
@@ -82,6 +82,17 @@ def test_below_a_servers_root_path_both_forms_of_the_path_are_understood(path: s
         assert (found["root"], found["path"], found["rest"]) == ("/pre/api", "/pre/api/x", "x")
         assert found["url"] == "http://testserver/pre/api/x"
         assert http.get("/whoami/").json() == {"user": "AnonymousUser", "path": "/pre/whoami/", "script": "/pre"}
+
+
+@pytest.mark.parametrize(("root", "script"), [("/", ""), ("/pre/", "/pre")])
+def test_a_root_path_with_a_slash_at_its_end_means_the_same(root: str, script: str) -> None:
+    with client({"/api": named("api")}, root_path=root) as http:
+        assert http.get(f"{script}/api/x").json()["root"] == f"{script}/api"
+        assert http.get(f"{script}/whoami/").json() == {
+            "user": "AnonymousUser",
+            "path": f"{script}/whoami/",
+            "script": script,
+        }
 
 
 def test_force_script_name_stands_for_a_root_path() -> None:

@@ -14,6 +14,7 @@ from django.views.decorators.csrf import csrf_exempt
 from microasgi import MicroASGI, Middleware, Request, Router, WebSocket
 from microasgi.concurrency import threads
 from microasgi.django.beside import asgi
+from microasgi.django.hosts import HostsLayer
 from microasgi.django.site import site
 from microasgi.django.surroundings import DjangoMiddleware
 from microasgi.exceptions import ConfigurationError
@@ -75,6 +76,12 @@ def test_around_a_mounted_site_reverse_leads_to_it(root: str, mount: str, below:
     app = reversing([SURROUNDED])
     app.mount(mount, site())
     assert ask(app, "", root) == {f"{root}{below}/count/"}
+
+
+def test_layers_around_a_mounted_site_do_not_hide_it() -> None:
+    app = reversing([SURROUNDED])
+    app.mount("/sub", HostsLayer(site()))
+    assert ask(app, "", "") == {"/sub/count/"}
 
 
 def test_in_an_application_mounted_beside_a_mounted_site_too() -> None:
