@@ -54,13 +54,18 @@ def atomic(func: Callable[..., Any] | None = None, /, *, using: str | None = Non
     """
     if func is None:
         return partial(atomic, using=using, durable=durable)
+    if isinstance(func, str):
+        raise TypeError(f"write atomic(using={func!r}): the first argument is the function")
     if _is_async(func):
         raise TypeError(
             f"atomic cannot span awaits, and {_name(func)} is an `async def`: put what belongs into one transaction "
             "in a `def` function and write `await db(atomic(function))`"
         )
-    if isinstance(func, str):
-        raise TypeError(f"write atomic(using={func!r}): the first argument is the function")
+    if inspect.isgeneratorfunction(func):
+        raise TypeError(
+            f"atomic would end before {_name(func)} does, which is a generator function: write "
+            "`with transaction.atomic():` around its `yield`"
+        )
 
     @wraps(func)
     def within(*args: Any, **kwargs: Any) -> Any:

@@ -21,7 +21,7 @@ from django.conf import settings
 from microasgi.django.workers import Workers
 from microasgi.exceptions import ConfigurationError
 
-__all__ = ["Lane", "Staff", "override", "overriding", "staff"]
+__all__ = ["Lane", "Staff", "new_staff", "override", "overriding", "staff"]
 
 THREADS: Final = 8
 LANES: Final = 4
@@ -80,8 +80,13 @@ def staff() -> Staff:
     global _now
     if _now is None:
         with _lock:
-            _now = _now or Staff(_setting("THREADS", THREADS), _setting("LANES", LANES))
+            _now = _now or new_staff()
     return cast(Staff, _now)
+
+
+def new_staff() -> Staff:
+    """Return what settings.MICROASGI says; ConfigurationError for what is no number of threads."""
+    return Staff(_setting("THREADS", THREADS), _setting("LANES", LANES))
 
 
 def overriding() -> Lane | None:
