@@ -291,6 +291,16 @@ def count_in_def() -> Any:
     return {"count": Note.objects.count(), "in_transaction": database.in_atomic_block}
 
 
+@app.get("/inside")
+async def inside(request: Request) -> Any:
+    """Tell what goes on in this process, and forget what happened."""
+    happened = list(events)
+    if "keep" not in request.query_params:
+        events.clear()
+    tasks = [task.get_coro().__qualname__ for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    return {"events": happened, "tasks": sorted(tasks)}
+
+
 @app.post("/write-and-fail")
 def write_and_fail() -> Any:
     """Write, then fail."""
