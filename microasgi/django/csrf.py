@@ -60,7 +60,7 @@ class CSRFLayer:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
-        if kind not in ("http", "websocket"):
+        if kind not in ("http", "websocket") or "django.request" in scope:
             await self.app(scope, receive, send)
             return
         held: Held = scope.setdefault(HELD, Held())

@@ -10,7 +10,7 @@ from io import BytesIO
 from typing import Any, Final, cast
 
 from django.core.handlers.asgi import ASGIRequest
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.middleware.csrf import CsrfViewMiddleware
 
 from microasgi.connection import query_text
@@ -83,13 +83,13 @@ def django_request(scope: Scope) -> HttpRequest:
     return held.request
 
 
-def set_cookies(response: HttpResponse) -> RawHeaders:
+def set_cookies(response: HttpResponseBase) -> RawHeaders:
     """Return the cookies of a Django response as headers."""
     cookies: list[Any] = list(response.cookies.values())
     return [(b"set-cookie", cast(str, cookie.output(header="")).strip().encode("ascii")) for cookie in cookies]
 
 
-def raw_headers(response: HttpResponse) -> RawHeaders:
+def raw_headers(response: HttpResponseBase) -> RawHeaders:
     """Return the headers of a Django response, its cookies among them."""
     pairs = response.headers.items()
     own = [(name.lower().encode("ascii"), value.encode("latin-1")) for name, value in pairs]

@@ -21,7 +21,7 @@ from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.exceptions import SynchronousOnlyOperation
 from django.core.signals import setting_changed
 from django.dispatch import receiver
-from django.http import HttpRequest, HttpResponse, parse_cookie
+from django.http import HttpResponse, parse_cookie
 
 from microasgi.cookies import cookie_text
 from microasgi.django.djangorequest import HELD, Held, set_cookies
@@ -149,7 +149,7 @@ class SessionLayer:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in ("http", "websocket"):
+        if scope["type"] not in ("http", "websocket") or "django.request" in scope:
             await self.app(scope, receive, send)
             return
         key = session_key(scope)
@@ -183,14 +183,16 @@ class SessionLayer:
 
 
 def _open(scope: Scope, key: str | None) -> Any:
-    """Give the scope its session and user: those of a Django request that has come this far, or new ones."""
-    request: HttpRequest | None = scope.get("django.request")
-    session: Any = getattr(request, "session", None)
-    if session is None:
-        session = _plan().store(key)
+    """Give the scope its session and user: those that the project's middleware has made, or new ones."""
+    held: Held = scope.setdefault(HELD, Held())
+    request: Any = held.request
+    session = _plan().store(key)
+    if request is not None:
+        found: Any = getattr(request, "session", None)
+        vars(session).update({} if found is None else found.__dict__)
+        request.session = session
     scope["session"] = session
     scope["user"] = user_of(session) if request is None else lazy_user(request)
-    scope.setdefault(HELD, Held())
     return session
 
 
