@@ -1,0 +1,5 @@
+"""Where Django looks for template tags."""
+
+from __future__ import annotations
+
+__all__ = []
