@@ -1,19 +1,20 @@
 """The surroundings: what a Django view has around it, put around an ASGI application layer by layer.
 
-Law: a layer is put around an application once. What Django itself has around a request, as inside its URLconf, or
-answers itself, as a site that is mounted, is left alone.
+Law: each part is put around an application once, whoever asks for it how often. What Django itself has around a
+request, as inside its URLconf, or answers itself, as a site that is mounted, is left alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, Final, cast
+from collections.abc import Callable, Iterable
+from typing import Any, Final, Literal, cast
 
 from django.conf import settings
 from django.urls import clear_script_prefix, set_script_prefix
 
 from microasgi.dispatch import local_path
 from microasgi.django.csrf import CSRFLayer
+from microasgi.django.handshake import MiddlewareLayer
 from microasgi.django.hosts import HostsLayer
 from microasgi.django.sessions import SessionLayer
 from microasgi.django.site import is_site
@@ -29,7 +30,15 @@ __all__ = ["ROOT", "DjangoMiddleware", "surround"]
 
 ROOT: Final = "microasgi.django_root"
 """In a scope: the path that the Django site stands at, as `asgi` knows it."""
-_AROUND: Final = "microasgi.django_around"  # in a scope: that this has been done
+_AROUND: Final = "microasgi.django_around"  # in a scope: the parts that are there
+_NONE: Final[frozenset[str]] = frozenset()
+_LAYERS: Final[tuple[tuple[str, Callable[[ASGIApp], ASGIApp]], ...]] = (  # innermost first
+    ("csrf", CSRFLayer),
+    ("sessions", SessionLayer),
+    ("all", MiddlewareLayer),
+    ("hosts", HostsLayer),
+    ("threads", ThreadsLayer),
+)
 _DEEPEST: Final = 20  # layers that are looked through
 
 
@@ -37,8 +46,8 @@ class DjangoMiddleware:
     """Give an application what Django's views have: hosts, sessions and users, CSRF, threads, `reverse()`.
 
     For `MicroASGI(middleware=[DjangoMiddleware])`, or around any ASGI application; `asgi` puts it around all that have
-    none. A part is left out with False. `mount_root` is the path that the Django site stands at, for `reverse()`: found
-    by itself beside Django and around a mounted `site()`.
+    none. A part is left out with False; `middleware="all"` runs the whole of MIDDLEWARE besides. `mount_root` is the
+    path that the Django site stands at, for `reverse()`: found by itself beside Django and around a mounted `site()`.
     """
 
     def __init__(
@@ -48,28 +57,37 @@ class DjangoMiddleware:
         hosts: bool = True,
         sessions: bool = True,
         csrf: bool = True,
+        middleware: Literal["all"] | None = None,
         mount_root: str | None = None,
     ) -> None:
         if mount_root and (not mount_root.startswith("/") or mount_root.endswith("/")):
             raise ConfigurationError(f'mount_root is a path such as "/site", or "" for the root, not {mount_root!r}')
+        if middleware not in (None, "all"):
+            raise ConfigurationError(f'middleware is "all", for the whole of settings.MIDDLEWARE, not {middleware!r}')
         self.app = app
         self._mount_root = mount_root
         self._maps: dict[int, _Map] = {}
-        inside = CSRFLayer(app) if csrf else app
-        inside = SessionLayer(inside) if sessions else inside
-        inside = HostsLayer(inside) if hosts else inside
-        self._inside = ThreadsLayer(inside)
+        chosen = {"threads": True, "hosts": hosts, "all": middleware == "all", "sessions": sessions, "csrf": csrf}
+        self._parts = frozenset(name for name, is_wanted in chosen.items() if is_wanted)
+        self._stacks = {self._parts: _put_around(app, self._parts)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one scope with the layers around the application, or without where they are there already."""
+        """Answer one scope with the layers around the application that are not there already."""
         if scope["type"] not in ("http", "websocket"):
-            return await self._inside(scope, receive, send)
-        if _AROUND in scope or "django.request" in scope or self._is_sites(scope):
+            return await self._stacks[self._parts](scope, receive, send)
+        there: frozenset[str] = scope.get(_AROUND, _NONE)
+        parts = self._parts - there
+        if not parts or "django.request" in scope or self._is_sites(scope):
             return await self.app(scope, receive, send)
-        scope[_AROUND] = True
+        stack = self._stacks.get(parts)
+        if stack is None:  # another one around this has the rest
+            stack = self._stacks[parts] = _put_around(self.app, parts)
+        scope[_AROUND] = there | parts
+        if there:
+            return await stack(scope, receive, send)
         set_script_prefix(f"{self._root(scope)}/")
         try:
-            await self._inside(scope, receive, send)
+            await stack(scope, receive, send)
         finally:
             clear_script_prefix()  # there was none: what is inside of a Django request does not come here
         return None
@@ -94,6 +112,12 @@ class DjangoMiddleware:
         if found is None:
             found = self._maps[id(owner)] = _Map(owner)
         return found
+
+
+def _put_around(app: ASGIApp, parts: Iterable[str]) -> ASGIApp:
+    for name, layer in _LAYERS:
+        app = layer(app) if name in parts else app
+    return app
 
 
 class _Map:

@@ -13,6 +13,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from microasgi import MicroASGI, Middleware, Request, Router, WebSocket
 from microasgi.concurrency import threads
+from microasgi.django import surroundings
 from microasgi.django.beside import asgi
 from microasgi.django.hosts import HostsLayer
 from microasgi.django.site import site
@@ -141,6 +142,16 @@ def test_all_parts_are_there_beside_django() -> None:
         assert client.get("/api/who", headers={"host": "evil.test"}).status_code == 400
 
 
+def test_the_whole_middleware_is_run_where_that_is_wanted(logged_in: dict[str, str]) -> None:
+    wanted: Any = Middleware(DjangoMiddleware, middleware="all")
+    with TestClient(asgi({"/all": looking([wanted]), "/api": looking()}), cookies=logged_in) as client:
+        assert client.get("/all/who").headers["x-frame-options"] == "DENY"
+        assert client.get("/all/who").json()["user"] == "surrounded"
+        assert "x-frame-options" not in client.get("/api/who").headers
+    with pytest.raises(ConfigurationError, match='middleware is "all"'):
+        DjangoMiddleware(looking(), middleware="some")  # type: ignore[arg-type]
+
+
 def test_one_of_ones_own_counts_with_its_options() -> None:
     own = looking([Middleware(DjangoMiddleware, hosts=False, sessions=False)])
     with TestClient(asgi({"/api": own, "/wrapped": DjangoMiddleware(looking(), hosts=False)})) as client:
@@ -148,22 +159,28 @@ def test_one_of_ones_own_counts_with_its_options() -> None:
         assert client.get("/wrapped/threads", headers={"host": "evil.test"}).status_code == 200
 
 
-def test_what_is_around_already_is_not_put_around_again() -> None:
-    class Counting:
-        calls = 0
+def test_of_two_the_inner_one_adds_what_the_outer_one_left_out_and_nothing_else() -> None:
+    seen: list[str] = []
 
-        def __init__(self, app: ASGIApp) -> None:
-            self.app = app
+    def noting(name: str, layer: Any) -> Any:
+        class Noting(layer):  # type: ignore[misc]
+            async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+                seen.append(name)
+                await super().__call__(scope, receive, send)
 
-        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-            Counting.calls += scope["type"] == "http"
-            await self.app(scope, receive, send)
+        return Noting
 
-    inner = DjangoMiddleware(looking())
-    inner._inside = Counting(inner._inside)
-    with TestClient(DjangoMiddleware(inner)) as client:
+    layers = tuple((name, noting(name, layer)) for name, layer in surroundings._LAYERS)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(surroundings, "_LAYERS", layers)
+        twice = DjangoMiddleware(DjangoMiddleware(looking()), csrf=False)
+        thrice = DjangoMiddleware(twice, hosts=False, csrf=False)
+        client = TestClient(thrice)
         assert client.get("/who").status_code == 200
-    assert Counting.calls == 0
+        seen.clear()
+        assert client.get("/who").status_code == 200
+        client.close()
+    assert seen == ["threads", "sessions", "hosts", "csrf"]
 
 
 @pytest.fixture
