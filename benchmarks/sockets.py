@@ -157,7 +157,8 @@ class End(asyncio.Protocol):
             return
         self.bytes += len(data)
         if self._latencies is not None:
-            self._latencies.append(time.time() - float(data.rpartition(b'"at"')[2].split(b'"')[1]))
+            now = time.time()
+            self._latencies += [now - float(one.split(b'"')[1]) for one in data.split(b'"at"')[1:]]
 
 
 async def wait_for(port: int) -> None:
@@ -187,6 +188,7 @@ class Case:
         warm = await self._connect(None)
         before, started = resident(self.server.pid), processor_time(self.server.pid)
         self.ends = [await self._connect(None if n % LOOKS else self.latencies) for n in range(sockets)]
+        self._before = before
         self.memory = (resident(self.server.pid) - before) / sockets
         self.connecting = (processor_time(self.server.pid) - started) / sockets * 1000
         warm.transport.abort()
@@ -219,13 +221,14 @@ class Case:
         seen = -1
         while seen != self._bytes():
             seen = self._bytes()
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(1)
         latencies = sorted(self.latencies)
         self.rounds.append(
             {
                 "cpu": (processor_time(self.server.pid) - started) / (messages * len(self.ends)) * 1e6,
                 "p50": latencies[len(latencies) // 2] * 1000,
                 "p99": latencies[int(len(latencies) * 0.99)] * 1000,
+                "memory": (resident(self.server.pid) - self._before) / len(self.ends),
                 "arrived": len(latencies) / (messages * len(self.ends) / LOOKS),
             }
         )
@@ -237,7 +240,7 @@ class Case:
         got = {name: statistics.median(one[name] for one in self.rounds) for name in self.rounds[0]}
         return (
             f"| {self.system} | {len(self.ends):,} | {got['cpu']:.1f} | {got['p50']:.1f} | {got['p99']:.1f} "
-            f"| {1 - got['arrived']:.1%} | {self.connecting:.2f} | {self.memory:.1f} |"
+            f"| {1 - got['arrived']:.1%} | {self.connecting:.2f} | {self.memory:.1f} | {got['memory']:.1f} |"
         )
 
 
@@ -266,7 +269,7 @@ def main() -> None:
     parser.add_argument("--sockets", type=int, default=1000)
     parser.add_argument("--systems", default=",".join(SYSTEMS))
     parser.add_argument("--messages", type=int, default=20)
-    parser.add_argument("--rate", type=float, default=4.0)
+    parser.add_argument("--rate", type=float, default=2.0)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--port", type=int, default=8765)
     parser.add_argument("--serve", nargs=3, help=argparse.SUPPRESS)
@@ -274,7 +277,17 @@ def main() -> None:
     if arguments.serve:
         serve(arguments.serve[0], arguments.serve[1], int(arguments.serve[2]))
         return
-    titles = ["system", "sockets", "CPU us/delivery", "p50 ms", "p99 ms", "lost", "connect CPU ms", "KiB/socket"]
+    titles = [
+        "system",
+        "sockets",
+        "CPU us/delivery",
+        "p50 ms",
+        "p99 ms",
+        "lost",
+        "connect CPU ms",
+        "KiB/socket",
+        "after use",
+    ]
     print("|", " | ".join(titles), "|\n" + "|---" * len(titles) + "|", flush=True)
     with tempfile.TemporaryDirectory() as folder, running_redis(str(shutil.which("redis-server")), Path(folder)) as url:
         asyncio.run(compare(arguments, url))

@@ -28,7 +28,7 @@ class Companions:
     def __init__(self) -> None:
         self.failure: Exception | None = None
         self._group: TaskGroup | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: list[asyncio.Task[None]] = []
         self._host: asyncio.Task[Any] | None = None
         self._requests = 0
         self._has_cancelled = self._ending = False
@@ -49,9 +49,7 @@ class Companions:
         elif self._host is None or self._ending:
             raise RuntimeError("work beside a socket is started inside of its `async with` block")
         else:
-            task = self._host.get_loop().create_task(self._guard(work))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._tasks.append(self._host.get_loop().create_task(self._guard(work)))
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> bool:
         """End the companions; tell whether the block was cancelled for the failure of one, which is not to leave it."""
@@ -70,9 +68,9 @@ class Companions:
         pending = ours and kind is None  # the cancellation has not arrived yet, and will do so at the next await
         for task in self._tasks:
             task.cancel()
-        while self._tasks:
+        while running := [task for task in self._tasks if not task.done()]:
             try:
-                await asyncio.wait(self._tasks)
+                await asyncio.wait(running)
             except asyncio.CancelledError:
                 if not pending:
                     raise
@@ -96,3 +94,6 @@ class Companions:
             elif not self._has_cancelled:
                 self._has_cancelled = True
                 cast("asyncio.Task[Any]", self._host).cancel()
+        finally:
+            if self._group is None and not self._ending:
+                self._tasks.remove(cast("asyncio.Task[None]", asyncio.current_task()))

@@ -53,13 +53,14 @@ class Delivery:
     All members get the same object: do not change `data`.
     """
 
-    __slots__ = ("_data", "_json", "frame", "group", "id")
+    __slots__ = ("_data", "_json", "_payload", "frame", "group", "id")
 
     def __init__(self, group: str, id: str | None, data: Any = _UNREAD, json: bytes | None = None) -> None:
         self.group = group
         self.id = id
         self._data = data
         self._json = json
+        self._payload: str | bytes | None = None
         self.frame: bytes | None = None  # as a server-sent event, once somebody has needed it
 
     @property
@@ -75,6 +76,13 @@ class Delivery:
         if self._json is None:
             self._json = encode_json(self._data)
         return self._json.decode()
+
+    @property
+    def payload(self) -> str | bytes:
+        """What a websocket sends: bytes as they are, or the JSON."""
+        if self._payload is None:
+            self._payload = self._data if isinstance(self._data, bytes) else self.text
+        return self._payload
 
     def __repr__(self) -> str:
         return f"Delivery({self.group!r}, {self.id!r}, {self.data!r:.80})"

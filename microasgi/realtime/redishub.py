@@ -230,7 +230,7 @@ class RedisHub:
     def _poisoned(self, group: str, error: Exception) -> None:
         count = self._counted["poison"] = self._counted["poison"] + 1
         if count & (count - 1) == 0:  # the 1st, 2nd, 4th, 8th ...: a flood shall not fill the log
-            logger.warning("hub: message %d that cannot be read, of group %.100r: %.200s", count, group, error)
+            logger.warning("hub: message %d that cannot be read, of group %.100r: %.200r", count, group, error)
 
     def _channels(self, group: str) -> tuple[bytes, ...]:
         channel = f"{self._prefix}__group__{group}".encode()

@@ -149,7 +149,7 @@ class SocketMember:
 
     def _begin(self) -> None:
         self._sent = self._heard = anyio.current_time()
-        self.start_soon(self._write)
+        self._companions.start(self._write)
         options = self._options
         if "heartbeat" in options:
             self.start_soon(self._beat, options["heartbeat"])
@@ -174,19 +174,23 @@ class SocketMember:
         raise WebSocketDisconnect(*RESTART)
 
     async def _write(self) -> None:
-        async for item in self.subscription.deliveries():
-            await self._send(item)
-            self._sent = anyio.current_time()
-        raise WebSocketException(1012, "the server restarts")
+        subscription, send, beats = self.subscription, self._send, "heartbeat" in self._options
+        try:
+            while True:
+                item = subscription.take()
+                if item is None:
+                    await subscription.wait()
+                    continue
+                await send(item)
+                if beats:
+                    self._sent = anyio.current_time()
+        except StopAsyncIteration:
+            raise WebSocketException(1012, "the server restarts") from None
 
-    async def send_item(self, item: Item) -> None:
+    def send_item(self, item: Item) -> Coroutine[Any, Any, None]:
         """Send what came from a group, encoded once for all who do so."""
-        if isinstance(item, Gap):
-            await self.websocket.send_text(encode_json(item).decode())
-        elif isinstance(item.data, bytes):
-            await self.websocket.send_bytes(item.data)
-        else:
-            await self.websocket.send_text(item.text)
+        payload = encode_json(item).decode() if isinstance(item, Gap) else item.payload
+        return self.websocket.send_text(payload) if isinstance(payload, str) else self.websocket.send_bytes(payload)
 
     async def _beat(self, seconds: float) -> None:
         while True:

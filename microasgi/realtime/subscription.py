@@ -10,7 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from types import TracebackType
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Final, Literal, TypeAlias, cast, get_args
 
 import anyio
 
@@ -25,6 +25,9 @@ __all__ = ["Item", "Overflow", "Subscription"]
 
 Overflow: TypeAlias = Literal["drop_oldest", "drop_newest", "close"]
 Item: TypeAlias = Delivery | Gap
+
+_NOTHING: Final[deque[Any]] = deque()
+"""The queue of who waits with an empty one, for a deque of its own takes 760 bytes. Nothing is ever put into it."""
 
 
 class Subscription:
@@ -58,7 +61,7 @@ class Subscription:
         self._backend = backend
         self._home: Home | None = None
         self._names: dict[str, None] = {}
-        self._queue: deque[Item] = deque()
+        self._queue: deque[Item] = _NOTHING
         self._max_queue = max_queue
         self._crowd = (max_queue + 1) // 2
         self._overflow = overflow
@@ -146,7 +149,10 @@ class Subscription:
         queue = self._queue
         if len(queue) >= self._crowd and not self._make_room(item):
             return
-        queue.append(item)
+        if queue is _NOTHING:
+            self._queue = deque((item,))
+        else:
+            queue.append(item)
         if self._waiter is not None:
             self._wake()
 
@@ -161,6 +167,8 @@ class Subscription:
         if isinstance(last, Gap):
             self._queue.pop()
             groups = tuple(dict.fromkeys((*last.groups, *groups)))
+        if self._queue is _NOTHING:
+            self._queue = deque()
         self._queue.append(Gap(groups))
         self._wake()
 
@@ -181,24 +189,31 @@ class Subscription:
         """Iterate over messages with their group and id, as `Delivery`, instead of what was published alone."""
         return Iteration(self._next)
 
-    async def _next(self) -> Item:
+    def take(self) -> Item | None:
+        """Return the next item if one is there."""
+        return self._queue.popleft() if self._queue else None
+
+    async def wait(self) -> None:
+        """Wait until `take` has something; raise what ends the iteration."""
         while not self._queue:
             if self._ended is not None:
                 raise self._ended
             if self._home is None:
                 raise RuntimeError("a subscription is read inside of its `async with` block")
-            await self._wait()
-        return self._queue.popleft()
+            if self._waiter is not None:
+                raise RuntimeError("two tasks read one subscription: make one for each")
+            self._queue = _NOTHING
+            # A future where there is one: to wait for it and be woken costs a third of what an event does.
+            waiter = self._waiter = cast(Any, self._home.loop).create_future() if on_asyncio() else anyio.Event()
+            try:
+                await (waiter.wait() if isinstance(waiter, anyio.Event) else waiter)
+            finally:
+                self._waiter = None
 
-    async def _wait(self) -> None:
-        if self._waiter is not None:
-            raise RuntimeError("two tasks read one subscription: make one for each")
-        # A future where there is one: to wait for it and be woken costs a third of what an event does.
-        waiter = self._waiter = asyncio.get_running_loop().create_future() if on_asyncio() else anyio.Event()
-        try:
-            await (waiter.wait() if isinstance(waiter, anyio.Event) else waiter)
-        finally:
-            self._waiter = None
+    async def _next(self) -> Item:
+        if not self._queue:
+            await self.wait()
+        return self._queue.popleft()
 
     def _wake(self) -> None:
         waiter, self._waiter = self._waiter, None
