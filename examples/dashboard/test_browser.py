@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import subprocess
-from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -57,7 +56,7 @@ def stop(process: subprocess.Popen[bytes]) -> None:
     assert process.wait(timeout=15) in {0, -signal.SIGTERM}
 
 
-def test_figures_are_drawn_and_shared(browser: Any, unused_port: int) -> None:
+def test_figures_are_drawn_and_shared_and_a_restart_that_forgets_is_a_gap(browser: Any, unused_port: int) -> None:
     complaints: list[str] = []
     url = f"http://127.0.0.1:{unused_port}"
     with serving(unused_port):
@@ -86,7 +85,36 @@ def test_figures_are_drawn_and_shared(browser: Any, unused_port: int) -> None:
         wait_for_state(page, "live")
         wait_for_shown(page, "received", before)
         assert strokes(page) == 1
-    assert complaints == []
+        refused = see_refused_page(browser, url)
+        assert strokes(refused) == 1
+        assert complaints == []
+
+    wait_for_state(page, "away")
+    with serving(unused_port):
+        wait_for_state(page, "live")
+        wait_for_more(page, 2)
+        assert strokes(page) == 2
+        assert page.locator(".break").count() >= 1
+
+
+def see_refused_page(browser: Any, url: str) -> Any:
+    """Refuse the first connection as a proxy does, which ends an EventSource for good: the page makes a new one."""
+    page = browser.new_context().new_page()
+    answers: list[int] = []
+
+    def refuse_once(route: Any) -> None:
+        answers.append(502)
+        if len(answers) == 1:
+            route.fulfill(status=502)
+        else:
+            route.continue_()
+
+    page.route("**/events", refuse_once)
+    page.goto(url)
+    wait_for_state(page, "away")
+    wait_for_state(page, "live")
+    wait_for_more(page, 1)
+    return page
 
 
 def test_a_restart_loses_nothing_that_redis_keeps(browser: Any, unused_port: int, redis_url: str) -> None:
@@ -107,36 +135,3 @@ def test_a_restart_loses_nothing_that_redis_keeps(browser: Any, unused_port: int
             wait_for_shown(page, "received", before + 3)
             assert page.locator("#missed").inner_text() == "0"
             assert strokes(page) == 1
-
-
-def test_a_restart_that_forgets_is_a_gap_in_the_plot(browser: Any, unused_port: int) -> None:
-    url = f"http://127.0.0.1:{unused_port}"
-    with serving(unused_port):
-        page = open_page(browser, url, [])
-        wait_for_more(page, 3)
-    wait_for_state(page, "away")
-    with serving(unused_port):
-        wait_for_state(page, "live")
-        wait_for_more(page, 2)
-        assert strokes(page) == 2
-        assert page.locator(".break").count() >= 1
-
-
-def test_a_refusal_is_not_the_end(browser: Any, unused_port: int) -> None:
-    """A proxy's 502 ends an EventSource for good; the page makes a new one, and nothing is drawn twice."""
-    url = f"http://127.0.0.1:{unused_port}"
-    with serving(unused_port):
-        page = browser.new_context().new_page()
-        answers: list[int] = []
-
-        def refuse_once(route: Any) -> None:
-            answers.append(502)
-            act: Callable[..., Any] = route.fulfill if len(answers) == 1 else route.continue_
-            act(**({"status": 502} if len(answers) == 1 else {}))
-
-        page.route("**/events", refuse_once)
-        page.goto(url)
-        wait_for_state(page, "away")
-        wait_for_state(page, "live")
-        wait_for_more(page, 1)
-        assert strokes(page) == 1

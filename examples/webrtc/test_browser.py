@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -17,14 +17,29 @@ def server(port: int) -> Iterator[str]:
         yield url
 
 
-def open_page(browser: Any, url: str, complaints: list[str] | None = None, **options: Any) -> Any:
-    page = browser.new_context(**options).new_page()
-    page.set_default_timeout(15_000)
-    if complaints is not None:
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    page.goto(url)
-    return page
+@pytest.fixture
+def open_page(browser: Any) -> Iterator[Callable[..., Any]]:
+    """Return what opens a page, which notes what the browser complains about; all are closed after the test."""
+    contexts: list[Any] = []
+
+    def open_one(url: str, complaints: list[str] | None = None, camera: bool = True, **options: Any) -> Any:
+        contexts.append(browser.new_context(**options))
+        page = contexts[-1].new_page()
+        page.set_default_timeout(20_000)
+        if complaints is not None:
+            page.on("pageerror", lambda error: complaints.append(str(error)))
+            page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+        if not camera:
+            page.add_init_script(REFUSE)
+        page.goto(url)
+        return page
+
+    yield open_one
+    for context in contexts:
+        context.close()
+
+
+REFUSE = "navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('no', 'NotAllowedError'); }"
 
 
 def wait_for_state(page: Any, state: str) -> None:
@@ -46,13 +61,13 @@ def say(page: Any, text: str) -> None:
     page.get_by_role("button", name="Send").click()
 
 
-def test_a_call_from_its_beginning_to_its_end(browser: Any, server: str) -> None:
+def test_a_call_from_its_beginning_to_its_end(open_page: Any, server: str) -> None:
     complaints: list[str] = []
-    ada = open_page(browser, server, complaints)
+    ada = open_page(server, complaints)
     ada.get_by_role("button", name="Begin a call").click()
     wait_for_state(ada, "alone")
     assert ada.url in ada.locator("#hint").inner_text()
-    bob = open_page(browser, ada.url, complaints, viewport={"width": 360, "height": 740}, color_scheme="dark")
+    bob = open_page(ada.url, complaints, viewport={"width": 360, "height": 740}, color_scheme="dark")
 
     for page in (ada, bob):
         wait_for_state(page, "connected")
@@ -63,7 +78,7 @@ def test_a_call_from_its_beginning_to_its_end(browser: Any, server: str) -> None
     ada.locator("#log .theirs").get_by_text("Hello Ada").wait_for()
     assert bob.evaluate("document.documentElement.scrollWidth") == 360
 
-    eve = open_page(browser, ada.url, complaints)
+    eve = open_page(ada.url, complaints)
     wait_for_state(eve, "full")
 
     bob.get_by_role("button", name="Leave").click()
@@ -73,7 +88,7 @@ def test_a_call_from_its_beginning_to_its_end(browser: Any, server: str) -> None
     assert ada.get_by_label("Your message").is_disabled()
 
     # somebody else comes, and a page that is closed has left too
-    cleo = open_page(browser, ada.url, complaints)
+    cleo = open_page(ada.url, complaints)
     for page in (ada, cleo):
         wait_for_state(page, "connected")
         wait_for_picture(page)
@@ -82,8 +97,8 @@ def test_a_call_from_its_beginning_to_its_end(browser: Any, server: str) -> None
     assert complaints == []
 
 
-def test_both_may_make_an_offer_at_the_same_moment(browser: Any, server: str) -> None:
-    page = open_page(browser, server)
+def test_both_may_make_an_offer_at_the_same_moment(open_page: Any, server: str) -> None:
+    page = open_page(server)
     assert page.evaluate(GLARE) == ["stable", "stable", 2, 2, "heard"]
 
 
@@ -109,17 +124,8 @@ GLARE = """async () => {
 }"""
 
 
-def test_without_a_camera_there_is_the_chat(browser: Any, server: str) -> None:
-    url = f"{server}/room/plain"
-    refuse = "navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('no', 'NotAllowedError'); }"
-    pages = []
-    for _ in range(2):
-        page = browser.new_context().new_page()
-        page.set_default_timeout(15_000)
-        page.add_init_script(refuse)
-        page.goto(url)
-        pages.append(page)
-    ada, bob = pages
+def test_without_a_camera_there_is_the_chat(open_page: Any, server: str) -> None:
+    ada, bob = pages = [open_page(f"{server}/room/plain", camera=False) for _ in range(2)]
     for page in pages:
         wait_for_state(page, "connected")
     say(ada, "Only words")
@@ -127,17 +133,16 @@ def test_without_a_camera_there_is_the_chat(browser: Any, server: str) -> None:
     assert not bob.get_by_role("button", name="Camera").is_visible()
 
 
-def test_a_call_outlives_the_server_and_the_seats_are_taken_again(browser: Any, port: int) -> None:
+def test_a_call_outlives_the_server_and_the_seats_are_taken_again(open_page: Any, port: int) -> None:
     with serving(port + 1) as server:
-        ada = open_page(browser, f"{server}/room/long")
-        bob = open_page(browser, f"{server}/room/long")
-        for page in (ada, bob):
+        ada, bob = pages = [open_page(f"{server}/room/long", camera=False) for _ in range(2)]
+        for page in pages:
             wait_for_state(page, "connected")
     say(ada, "Still here")
     bob.locator("#log .theirs").get_by_text("Still here").wait_for()
     with serving(port + 1):
-        for page in (ada, bob):
-            page.wait_for_timeout(1500)
+        for page in pages:
+            page.locator("body[data-calls='2']").wait_for()
             wait_for_state(page, "connected")
         say(bob, "Here again")
         ada.locator("#log .theirs").get_by_text("Here again").wait_for()

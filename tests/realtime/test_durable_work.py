@@ -101,11 +101,16 @@ def read_progress(client: TestClient, url: str) -> list[int]:
 
 
 def wait_for_result(client: TestClient, url: str, log: Callable[[], str]) -> Any:
-    for _ in range(200):
-        if (answer := client.get(url)).status_code != 404:
-            return answer.json()
+    wait_for(lambda: client.get(url).status_code != 404, log)
+    return client.get(url).json()
+
+
+def wait_for(condition: Callable[[], bool], log: Callable[[], str] = str) -> None:
+    for _ in range(300):
+        if condition():
+            return
         time.sleep(0.05)
-    raise AssertionError(f"no result has come: {log()}")
+    raise AssertionError(f"this has not come: {log()}")
 
 
 def follow(client: TestClient, engine: str, folder: Path) -> None:
@@ -128,6 +133,30 @@ def test_a_queue_is_joined_and_its_progress_is_seen(engine: str, folder: Path, m
     write_programs(engine, folder)
     with imported(folder, monkeypatch) as client:
         follow(client, engine, folder)
+
+
+def test_what_a_dead_worker_of_taskiq_had_begun_is_done_when_the_next_task_comes(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("taskiq_redis")
+    write_programs("taskiq", folder)
+    program = (folder / "work.py").read_text(encoding="utf-8")
+    program = program.replace("Broker(REDIS)", "Broker(REDIS, idle_timeout=500)")
+    (folder / "work.py").write_text(program.replace("    for percent", f"{DEATH}    for percent"), encoding="utf-8")
+    with imported(folder, monkeypatch) as client, worker("taskiq", folder):
+        client.timeout = 30
+        place = f"/films/{client.post('/films/bomb').json()['id']}"
+        wait_for(lambda: (folder / "died").exists())
+        time.sleep(1)
+        assert client.get(place).status_code == 404
+        client.post("/films/other")
+        assert wait_for_result(client, place, (folder / "worker.log").read_text) == {"film": "bomb.webm"}
+
+
+DEATH = """    if name == "bomb" and not os.path.exists("died"):
+        open("died", "w").close()
+        os._exit(9)
+"""
 
 
 def test_a_task_of_django_is_seen_from_an_application_beside_the_site(

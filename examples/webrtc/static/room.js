@@ -28,6 +28,7 @@ function show(state) {
 function begin({ call: number, polite }) {
   end();
   show("calling");
+  document.body.dataset.calls = Number(document.body.dataset.calls ?? 0) + 1;
   call = new Call({
     number, polite, ice, media,
     send: (signal) => signals.send(signal),
