@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
+import anyio
 import pytest
 from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.test import override_settings
@@ -15,10 +16,13 @@ from django.urls import path, reverse
 from django.views.generic import RedirectView
 
 from microasgi import MicroASGI, Request
+from microasgi.django.beside import asgi
 from microasgi.django.site import site
 from microasgi.exceptions import ConfigurationError
 from microasgi.testing import TestClient, WebSocketDenialResponse
+from microasgi.types import ASGIApp
 from tests.conformance.servers import ROOT
+from tests.strict_server import StrictServer, chunk, http_disconnect, http_scope
 
 
 def look(request: HttpRequest) -> HttpResponse:
@@ -57,7 +61,19 @@ def fail(request: HttpRequest) -> HttpResponse:
     raise LookupError("a view's own mistake")
 
 
+async def wait(request: HttpRequest) -> HttpResponse:
+    LOG.append("waits")
+    try:
+        await anyio.sleep(10)
+    except BaseException as error:
+        LOG.append(type(error).__name__)
+        raise
+    return HttpResponse("never")
+
+
+LOG: list[str] = []
 urlpatterns = [
+    path("wait/", wait),
     path("look/", look, name="look"),
     path("away/", RedirectView.as_view(pattern_name="look"), name="away"),
     path("echo/", echo),
@@ -141,6 +157,24 @@ def test_a_handshake_is_denied_with_404(prefix: str) -> None:
     with TestClient(around(prefix)) as client, pytest.raises(WebSocketDenialResponse) as denied:
         client.websocket_connect("/sub/look/").__enter__()
     assert denied.value.status_code == 404
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("way", ["around", "beside"])
+async def test_a_view_is_cancelled_when_the_client_leaves(way: str) -> None:
+    LOG.clear()
+    whole: ASGIApp = around("/") if way == "around" else asgi({})
+    server = StrictServer(chunk(b"", more=False))
+    headers = [(b"host", b"testserver")]
+    with override_settings(MIDDLEWARE=[]), anyio.fail_after(5):
+        async with anyio.create_task_group() as group:
+            scope = http_scope(path="/wait/", headers=headers, http_version="1.1")
+            group.start_soon(whole, scope, server.receive, server.send)
+            while not LOG:  # noqa: ASYNC110
+                await anyio.sleep(0.01)
+            server.push(http_disconnect)
+    assert LOG == ["waits", "CancelledError"]
+    assert server.sent == []
 
 
 def test_static_files_are_served_as_told() -> None:
