@@ -43,7 +43,8 @@ def check_setting(**_: Any) -> list[CheckMessage]:
         text = f"settings.MICROASGI is a {type(given).__name__}, not a dict."
         return [Error(text, 'Write MICROASGI = {"THREADS": 8, "LANES": 4}, or leave it out.', id="microasgi.E001")]
     found: list[CheckMessage] = []
-    for name, value in cast("dict[Any, Any]", given).items():
+    pairs: dict[Any, Any] = given
+    for name, value in pairs.items():
         if name not in SETTINGS:
             known = ", ".join(SETTINGS)
             found.append(Error(f"settings.MICROASGI has no {name!r}.", f"It has {known}.", id="microasgi.E001"))
