@@ -9,7 +9,7 @@ from pathlib import Path
 from secrets import token_urlsafe
 from typing import Any
 
-from rooms import Rooms
+from rooms import NoSeat, Rooms
 
 from microasgi import (
     HTTPException,
@@ -27,7 +27,6 @@ from microasgi.realtime import Hub
 
 FOLDER = Path(__file__).with_name("static")
 NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
-FULL, MANY = 4409, 1013
 POLICY = {
     "default-src": "'none'",
     "script-src": "'self'",
@@ -91,11 +90,11 @@ async def signals(websocket: WebSocket) -> None:
     name = websocket.path_params["name"]
     if not NAME.fullmatch(name):
         raise HTTPException(404)
-    seat = rooms.take(name)
-    if seat is None:
+    try:
+        seat = rooms.take(name)
+    except NoSeat as error:
         await websocket.accept()  # a browser tells its page nothing about a handshake that was refused
-        code, reason = (MANY, "too many rooms") if rooms.is_full else (FULL, "this room is full")
-        return await websocket.close(code, reason)
+        return await websocket.close(error.code, error.reason)
     try:
         async with hub.connect(websocket, seat.inbox, overflow="close", rate=(200, 10.0), heartbeat=20.0) as member:
             await hub.publish(seat.inbox, {"type": "welcome", "ice": ice})

@@ -12,6 +12,14 @@ import anyio
 from microasgi.realtime import Hub
 
 
+class NoSeat(Exception):
+    """Why there is none, as a websocket says it when it is closed."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code, self.reason = code, reason
+
+
 class Seat:
     """One of two places in a room; what is published to its `inbox` reaches who sits there."""
 
@@ -46,24 +54,19 @@ class Rooms:
     def __len__(self) -> int:
         return len(self._rooms)
 
-    @property
-    def is_full(self) -> bool:
-        """Whether there are as many rooms as there may be."""
-        return len(self._rooms) >= self._most
-
-    def take(self, name: str) -> Seat | None:
-        """Take a seat; None if both are taken, or there are too many rooms."""
+    def take(self, name: str) -> Seat:
+        """Take a seat; NoSeat if both are taken, or if this would be a room too many."""
         room = self._rooms.get(name)
         if room is None:
-            if self.is_full:
-                return None
+            if len(self._rooms) >= self._most:
+                raise NoSeat(1013, "there are too many rooms")
             self._opened += 1
             room = self._rooms[name] = Room(name, self._opened)
         for number, taken in enumerate(room.seats):
             if taken is None:
                 seat = room.seats[number] = Seat(room, number)
                 return seat
-        return None
+        raise NoSeat(4409, "this room is full")
 
     async def arrive(self, seat: Seat) -> None:
         """Begin a call if somebody is there already. One of the two is polite: it gives way when both make an offer."""
