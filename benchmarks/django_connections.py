@@ -134,7 +134,8 @@ async def load(port: int, seconds: float, count: Callable[[], int]) -> tuple[int
         while time.monotonic() < deadline:
             try:
                 answer = await client.get(path)
-            except httpx.HTTPError:
+            except httpx.HTTPError as error:
+                print(f"{path}: {error!r}", file=sys.stderr)
                 failed += 1
                 continue
             done += 1
