@@ -17,6 +17,7 @@ from urllib.request import urlopen
 
 import pytest
 
+from tests.realtime.conftest import Mortal
 from tests.redis_server import redis_url
 
 __all__ = ["redis_url"]
@@ -28,13 +29,17 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "-
 FLAGS += ["--disable-component-update", "--disable-sync"]
 
 
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
 class Server:
     """One process of the chat, at a port that it keeps when it is started again."""
 
     def __init__(self, redis: str = "") -> None:
-        with socket.socket() as listener:
-            listener.bind(("127.0.0.1", 0))
-            self.port: int = listener.getsockname()[1]
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._environment = {**os.environ, "CHAT_REDIS": redis}
         self._process: subprocess.Popen[bytes] | None = None
@@ -71,6 +76,15 @@ def two_servers(redis_url: str) -> Iterator[list[Server]]:
 
 
 @pytest.fixture
+def mortal_redis(redis_url: str, tmp_path: Path) -> Iterator[Mortal]:
+    """Run a Redis that may be killed; the other one says that there is redis-server."""
+    redis = Mortal(str(shutil.which("redis-server")), tmp_path, free_port())
+    redis.start()
+    yield redis
+    redis.kill()
+
+
+@pytest.fixture
 def server() -> Iterator[Server]:
     server = Server()
     try:
@@ -101,7 +115,7 @@ class Watch:
 
     def open(self, browser: Any, **options: Any) -> Any:
         page = browser.new_context(**options).new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(30_000)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("console", lambda message: self._hear(message.text) if message.type == "error" else None)
         page.on("request", lambda request: self._look(request.url))
@@ -140,6 +154,15 @@ def wait_for(page: Any, *texts: str) -> None:
     except Exception:
         assert page.locator("#log .text").all_text_contents() == list(texts)
         raise
+
+
+def hurry(page: Any) -> None:
+    """Connect again and again without a pause, until that is done and what was typed has been said."""
+    for _ in range(100):
+        if page.locator("#state").inner_text() == "Connected" and page.locator("#pending li").count() == 0:
+            return
+        page.evaluate("dispatchEvent(new Event('online'))")
+        page.wait_for_timeout(300)
 
 
 def wait_for_people(page: Any, *names: str) -> None:
@@ -190,6 +213,32 @@ def test_two_processes_and_a_deploy_between(browser: Any, two_servers: list[Serv
     assert watch.complaints == []
 
 
+@pytest.mark.slow
+def test_what_is_typed_while_redis_is_away_is_said_once_when_it_is_back(browser: Any, mortal_redis: Mortal) -> None:
+    watch = Watch()
+    servers = [Server(mortal_redis.url), Server(mortal_redis.url)]
+    ada, bob = watch.open(browser), watch.open(browser)
+    try:
+        for page, server, name in zip((ada, bob), servers, ("Ada", "Bob"), strict=True):
+            enter(page, server.start(), name)
+        say(ada, "Before")
+        wait_for(bob, "Before")
+        mortal_redis.kill()
+        for page in (ada, bob):
+            say(page, "Hello?")
+            page.get_by_text("Some messages may be missing here").wait_for()
+        mortal_redis.start()
+        for page in (ada, bob):
+            hurry(page)
+        for page in (ada, bob):
+            wait_for(page, "Before", "Hello?", "Hello?")
+            assert page.locator("#pending li").count() == 0
+    finally:
+        for server in servers:
+            server.stop()
+    assert watch.elsewhere == []
+
+
 def test_a_page_without_history_says_that_something_may_be_missing(browser: Any, server: Server) -> None:
     watch = Watch()
     page = watch.open(browser)
@@ -198,8 +247,9 @@ def test_a_page_without_history_says_that_something_may_be_missing(browser: Any,
     wait_for(page, "Before")
     for _ in range(2):  # one note is enough
         server.stop()
+        page.get_by_text("The server restarts").wait_for()
         server.start()
-        page.get_by_text("Connected", exact=True).wait_for()
+        hurry(page)
     page.get_by_text("Some messages may be missing here").wait_for()
     say(page, "After")
     wait_for(page, "Before", "After")

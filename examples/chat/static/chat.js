@@ -1,25 +1,27 @@
 // The room's page: one socket, opened again and again; what was said appears once, what was typed is sent until it does.
 "use strict";
 
-const FIRST_PAUSE = 500, LONGEST_PAUSE = 30000, STEADY = 5000, SILENCE = 50000, MOST_SHOWN = 500;
+const FIRST_PAUSE = 500, LONGEST_PAUSE = 30000, STEADY = 5000, SILENCE = 50000, ECHO = 10000, MOST_SHOWN = 500;
+const ASK_AGAIN = 4000; // a close code of our own
 const find = (selector) => document.querySelector(selector);
 const log = find("#log"), pending = find("#pending"), scroll = find("#scroll"), text = find("#text");
 const me = log.dataset.me, title = document.title;
 const seen = new Set(); // the messages that are shown, by who and key
 const outbox = []; // what was typed and has not come back from the room yet
 
-let socket, last, retry, silence, calm;
-let pause = FIRST_PAUSE, opened = 0, unread = 0;
+let socket, last, retry, silence, calm, echo, why;
+let pause = FIRST_PAUSE, opened = 0, unread = 0, answered = false;
 
 // The connection
 
 function connect() {
   clearTimeout(retry);
+  if (socket?.readyState <= WebSocket.OPEN) return; // one is enough
   find("#retry").hidden = true;
   const address = new URL(log.dataset.live, location.href);
   address.protocol = address.protocol.replace("http", "ws");
   if (last) address.searchParams.set("since", last);
-  log.ariaBusy = "true"; // until what was missed has been shown, so that nobody is read the whole history
+  log.parentElement.ariaBusy = "true"; // until what was missed has been shown, so that nobody is read the whole history
   socket = new WebSocket(address);
   socket.onopen = () => { opened = Date.now(); showState("Connected", "on"); listen(); sendNext(); };
   socket.onmessage = (event) => { listen(); take(JSON.parse(event.data)); };
@@ -31,18 +33,21 @@ function listen() {
   clearTimeout(silence);
   silence = setTimeout(() => { const dead = socket; socket = undefined; dead.close(); lose(1006); }, SILENCE);
   clearTimeout(calm);
-  calm = setTimeout(() => { log.ariaBusy = "false"; }, 300);
+  calm = setTimeout(() => { log.parentElement.ariaBusy = "false"; }, 300);
 }
 
 function lose(code) {
   clearTimeout(silence);
+  clearTimeout(echo);
+  if (opened || code !== 1006) why = code; // else it is still for the reason of before
   if (opened && Date.now() - opened > STEADY) pause = FIRST_PAUSE;
   opened = 0;
+  answered = false;
   const least = code === 1008 ? 5000 : 0; // too much at once: the server wants a rest
-  const wait = Math.max(least, pause * (0.5 + Math.random()));
-  pause = Math.min(pause * 2, LONGEST_PAUSE);
+  const wait = code === ASK_AGAIN ? 200 : Math.max(least, pause * (0.5 + Math.random()));
+  if (code !== ASK_AGAIN) pause = Math.min(pause * 2, LONGEST_PAUSE);
   if (code === 1007 || code === 1009) refuse();
-  showState(reason(code), "off");
+  showState(reason(why), "off");
   find("#retry").hidden = false;
   retry = setTimeout(connect, wait);
   mark();
@@ -51,7 +56,7 @@ function lose(code) {
 function reason(code) {
   if (code === 1012) return "The server restarts. Back in a moment …";
   if (code === 1008) return "That was too much at once. A short pause …";
-  if (code === 1013) return "Catching up …";
+  if (code === 1013 || code === ASK_AGAIN) return "Catching up …";
   return navigator.onLine ? "Connection lost. Trying again …" : "You are offline. Waiting …";
 }
 
@@ -68,11 +73,12 @@ find("#retry").onclick = () => { connect(); text.focus(); };
 function take(message) {
   if (message.type === "message") addMessage(message);
   else if (message.type === "people") showPeople(message.people);
-  else if (message.type === "gap") addGap();
+  else if (message.type === "gap") fillGap();
 }
 
 function addMessage(message) {
   last = message.id;
+  answered = true;
   const name = `${message.by} ${message.key}`;
   if (message.by === me) settle(message.key);
   if (seen.has(name)) return;
@@ -122,7 +128,10 @@ function make(tag, kind, words = "") {
   return element;
 }
 
-function addGap() {
+// At the beginning it is the answer to `since`: that is not kept any more. Later the line behind the server was broken: ask.
+function fillGap() {
+  if (answered || Date.now() - opened > 1000) return socket.close(ASK_AGAIN);
+  answered = true;
   if (!log.children.length || log.lastElementChild.className === "gap") return;
   append(make("li", "gap", "Some messages may be missing here: the connection was away for too long."));
 }
@@ -178,6 +187,8 @@ function sendNext() {
   mark();
   if (socket?.readyState !== WebSocket.OPEN || !outbox.length || outbox[0].socket === socket) return;
   outbox[0].socket = socket;
+  clearTimeout(echo);
+  echo = setTimeout(() => socket.close(ASK_AGAIN), ECHO); // if it has been said, it is in the history
   socket.send(JSON.stringify({ key: outbox[0].key, text: outbox[0].words }));
 }
 
@@ -185,6 +196,7 @@ function settle(key) {
   const index = outbox.findIndex((one) => one.key === key);
   if (index < 0) return;
   outbox.splice(index, 1)[0].item.remove();
+  clearTimeout(echo);
   sendNext();
 }
 
