@@ -39,7 +39,7 @@ class Seen:
     root: str
     answers: dict[str, httpx.Response]
     echoed: str
-    stray: int
+    strays: list[int]
     log_until_stop: str
     stream: bytes
     endless: bytes
@@ -72,21 +72,33 @@ def _observe(server: Server, directory: Path) -> Seen:
     )
     try:
         process.wait_until_listening()
-        paths = ("/", "/whoami/", "/apix", "/api/where", "/api/sync", "/static/admin/css/base.css")
+        paths = (
+            "/",
+            "/whoami/",
+            "/apix",
+            "/api/where",
+            "/api/sync",
+            "/static/admin/css/base.css",
+            "/around/sub/whoami/",
+        )
         with httpx.Client(base_url=f"http://127.0.0.1:{process.port}", timeout=PATIENCE) as client:
             answers = {path: client.get(path) for path in paths}
             answers["bad host"] = client.get("/api/where", headers={"host": "evil.test"})
         with connect(f"ws://127.0.0.1:{process.port}/api/echo", open_timeout=PATIENCE) as websocket:
             websocket.send("hello")
             echoed = str(websocket.recv(PATIENCE))
-        with pytest.raises(InvalidStatus) as refused:
-            connect(f"ws://127.0.0.1:{process.port}/elsewhere", open_timeout=PATIENCE)
-        stray = refused.value.response.status_code
+        strays = [_refused(process.port, path) for path in ("/elsewhere", "/around/sub/", "/around/other")]
         log = process.log
         ended = _stop_while_open(process)
-        return Seen(server, root, answers, echoed, stray, log, *ended, process.wait(PATIENCE), process.log)
+        return Seen(server, root, answers, echoed, strays, log, *ended, process.wait(PATIENCE), process.log)
     finally:
         process.stop()
+
+
+def _refused(port: int, path: str) -> int:
+    with pytest.raises(InvalidStatus) as refused:
+        connect(f"ws://127.0.0.1:{port}{path}", open_timeout=PATIENCE)
+    return refused.value.response.status_code
 
 
 def _stop_while_open(process: Running) -> tuple[bytes, bytes, bytes, int | None]:
@@ -144,6 +156,14 @@ def test_the_site_answers_and_knows_where_it_is(seen: Seen) -> None:
     assert "x-frame-options" in seen.answers["/apix"].headers
 
 
+def test_a_site_that_is_mounted_knows_where_it_is(seen: Seen) -> None:
+    assert seen.answers["/around/sub/whoami/"].json() == {
+        "user": "AnonymousUser",
+        "path": f"{seen.root}/around/sub/whoami/",
+        "script": f"{seen.root}/around/sub",
+    }
+
+
 def test_the_application_answers_and_knows_both(seen: Seen) -> None:
     where, in_thread = seen.answers["/api/where"].json(), seen.answers["/api/sync"].json()
     assert where == {
@@ -170,7 +190,7 @@ def test_a_socket_reaches_its_application(seen: Seen) -> None:
 
 
 def test_a_socket_to_nowhere_is_refused_without_a_traceback(seen: Seen) -> None:
-    assert seen.stray == (403 if seen.server.package == "daphne" else 404)
+    assert set(seen.strays) == {403 if seen.server.package == "daphne" else 404}
     assert "Traceback" not in seen.log_until_stop
 
 

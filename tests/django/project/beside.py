@@ -1,4 +1,4 @@
-"""The project's asgi.py: Django, and an application beside it."""
+"""The project's asgi.py: Django, an application beside it, and one around a site."""
 
 import os
 
@@ -6,4 +6,4 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.django.project.beside_set
 
 from microasgi.django.beside import asgi
 
-application = asgi({"/api": "tests.django.project.beside_app:app"})
+application = asgi({"/api": "tests.django.project.beside_app:app", "/around": "tests.django.project.beside_app:around"})

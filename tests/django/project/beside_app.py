@@ -9,9 +9,10 @@ import anyio
 from django.urls import reverse
 
 from microasgi import MicroASGI, Request, StreamingResponse, WebSocket
+from microasgi.django.site import site
 from tests.django.project.notes.models import Note
 
-__all__ = ["app"]
+__all__ = ["app", "around"]
 
 app = MicroASGI()
 app.draining.grace = 0.5
@@ -75,3 +76,7 @@ async def echo(websocket: WebSocket) -> None:
     user = await websocket.user()
     while True:
         await websocket.send_text(f"{await websocket.receive_text()} {user.get_username() or 'anonymous'}")
+
+
+around = MicroASGI()
+around.mount("/sub", site())
