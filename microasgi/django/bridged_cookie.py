@@ -60,4 +60,4 @@ def add_cookie(cookies: SimpleCookie, text: str) -> None:
     place = name = cookie.key
     if name in cookies:  # the same name for another path or domain: a cookie of its own
         place = "; ".join([name, cookie["path"], cookie["domain"]])
-    dict.__setitem__(cookies, place, cookie)
+    cookies[place] = cookie

@@ -176,7 +176,9 @@ class Exchange:
             await asyncio.wait([self._task], timeout=_LAST_WORDS)
 
     def _observe(self, error: Exception) -> None:
+        """Hear of an error that nobody in the application expected: Django logs and answers it, the application not."""
         self._observed = error
+        raise error
 
     def _failure(self) -> BaseException | None:
         failed = self._task.done() and not self._task.cancelled()

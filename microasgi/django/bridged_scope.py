@@ -32,6 +32,7 @@ def bridged_scope(request: HttpRequest, rest: str, params: Mapping[str, Any]) ->
     meta = request.META
     outer: Scope = _scope_of_environ(meta) if is_wsgi(request) else cast(Any, request).scope
     path = meta.get("SCRIPT_NAME", "").rstrip("/") + request.path_info
+    extensions: dict[str, Any] = outer.get("extensions") or {}
     scope: Scope = {
         **outer,
         "asgi": _SPOKEN,
@@ -43,10 +44,12 @@ def bridged_scope(request: HttpRequest, rest: str, params: Mapping[str, Any]) ->
         "headers": list(outer["headers"]),
         "client": _client(outer, meta),
         "server": _server(outer.get("server")),
-        "extensions": {name: value for name, value in (outer.get("extensions") or {}).items() if name in _KEPT},
+        "extensions": {name: value for name, value in extensions.items() if name in _KEPT},
         "user": lazy_user(request),
         "django.request": request,
     }
+    if path != outer.get("path"):  # Django has another one, by FORCE_SCRIPT_NAME or by a middleware
+        scope.pop("raw_path", None)
     scope.pop("state", None)  # each application has the state that its own lifespan yields
     if hasattr(request, "session"):
         scope["session"] = request.session

@@ -134,7 +134,6 @@ class _Loop:
     """An event loop in a thread."""
 
     def __init__(self) -> None:
-        self.pid = os.getpid()
         self.started = threading.Event()
         self.loop: Any = None
         self._stop: Any = None
@@ -157,17 +156,24 @@ _now: _Loop | None = None
 
 
 def _event_loop() -> asyncio.AbstractEventLoop:
-    """Return the event loop of this process for WSGI requests; a process that was forked makes its own."""
+    """Return the event loop of this process for WSGI requests."""
     global _now
     with _lock:
-        if _now is None or _now.pid != os.getpid():
-            _now = _Loop()
+        _now = _now or _Loop()
         return cast(asyncio.AbstractEventLoop, _now.loop)
 
 
+def _forked() -> None:
+    """Begin without an event loop: its thread has stayed in the other process."""
+    global _now, _lock
+    _now, _lock = None, threading.Lock()
+
+
 def _exiting() -> None:
-    if _now is not None and _now.pid == os.getpid():
+    if _now is not None:
         _now.end()
 
 
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)
 atexit.register(_exiting)

@@ -126,6 +126,32 @@ def test_the_lifespan_has_run_before_the_first_answer_and_gives_its_state() -> N
     assert events() == []
 
 
+def test_the_lifespan_of_another_framework_runs_too_once() -> None:
+    events().clear()
+    assert [Client().get("/starting/").content for _ in range(2)] == [b"other", b"other"]
+    assert events() == ["other started"]
+
+
+def test_an_application_that_does_not_start_is_unavailable(caplog: pytest.LogCaptureFixture) -> None:
+    assert [Client().get("/not-started/").status_code for _ in range(2)] == [503, 503]
+    assert "ZeroDivisionError: at start" in caplog.text
+
+
+@override_settings(SESSION_ENGINE="django.contrib.sessions.backends.signed_cookies")
+def test_djangos_surroundings_are_not_there_twice() -> None:
+    client = Client(enforce_csrf_checks=True)
+    assert client.post("/surrounded/echo", b"{}", content_type="application/json").content == b"{}"
+    assert client.post("/surrounded/visit").json() == {"visits": 1}
+    assert client.post("/surrounded/visit").status_code == 403  # now there is a session
+    assert client.session["visits"] == 1
+
+
+def test_djangos_system_check_has_nothing_against_bridges() -> None:
+    from django.core.checks import run_checks
+
+    assert [message for message in run_checks() if message.id and message.id.startswith("urls.")] == []
+
+
 def test_headers_that_come_twice_are_joined_and_django_adds_its_own() -> None:
     response = Client().get("/api/headers")
     assert response.status_code == 207
@@ -195,6 +221,23 @@ def test_an_error_reaches_django_and_its_test_client() -> None:
     assert seen == ["/api/fail", "/api/fail"]
     assert response.status_code == 500
     assert b"<h1>Server Error (500)</h1>" in response.content
+
+
+def test_an_error_is_logged_once_by_django(caplog: pytest.LogCaptureFixture) -> None:
+    assert Client(raise_request_exception=False).get("/api/fail").status_code == 500
+    assert [(record.name, record.getMessage()) for record in caplog.records] == [
+        ("django.request", "Internal Server Error: /api/fail")
+    ]
+
+
+def test_an_error_that_could_mean_a_disconnect_reaches_django() -> None:
+    with pytest.raises(FileNotFoundError, match="no such file"):
+        Client().get("/api/fail-by-system")
+
+
+def test_an_error_that_the_application_handles_is_answered_by_it() -> None:
+    response = Client().get("/api/expected")
+    assert (response.status_code, response.content) == (404, b"found nothing")
 
 
 def test_an_error_reaches_django_though_the_application_has_sent_a_page() -> None:

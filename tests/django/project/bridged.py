@@ -12,6 +12,7 @@ from django.urls import get_script_prefix, reverse
 from django.utils.translation import get_language
 
 from microasgi import BackgroundTask, HTTPException, MicroASGI, PlainTextResponse, Request, Response, StreamingResponse
+from microasgi.django.surroundings import DjangoMiddleware
 from tests.django.project.notes.models import Note
 
 events: list[str] = []
@@ -242,6 +243,24 @@ async def fail() -> Any:
     raise ZeroDivisionError("in the endpoint")
 
 
+@app.get("/fail-by-system")
+async def fail_by_system() -> Any:
+    """Fail with what could mean that the client has left."""
+    raise FileNotFoundError("no such file")
+
+
+@app.get("/expected")
+async def expected(request: Request) -> Any:
+    """Fail with what the application has a handler for."""
+    raise LookupError("expected")
+
+
+@app.exception_handler(LookupError)
+async def found_nothing(request: Request, error: LookupError) -> Any:
+    """Answer for such errors."""
+    return PlainTextResponse("found nothing", 404)
+
+
 @app.get("/unavailable")
 async def unavailable() -> Any:
     """Refuse with a status of 503, which is no error of anybody."""
@@ -306,6 +325,31 @@ def write_and_fail() -> Any:
     """Write, then fail."""
     Note.objects.create(text="kept")
     raise ZeroDivisionError("after the write")
+
+
+async def starting(scope: Any, receive: Any, send: Any) -> None:
+    """Speak the lifespan protocol, as other frameworks do, and answer with the state."""
+    if scope["type"] == "lifespan":
+        await receive()
+        events.append("other started")
+        scope["state"]["shelf"] = "other"
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        return await send({"type": "lifespan.shutdown.complete"})
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    return await send({"type": "http.response.body", "body": scope["state"]["shelf"].encode()})
+
+
+async def refusing() -> AsyncIterator[None]:
+    """Fail to start."""
+    raise ZeroDivisionError("at start")
+    yield
+
+
+not_started = MicroASGI(lifespan=refusing)
+surrounded = MicroASGI(middleware=[DjangoMiddleware])
+surrounded.route("/echo", methods=["POST"])(echo)
+surrounded.post("/visit")(visit)
 
 
 async def silent_app(scope: Any, receive: Any, send: Any) -> None:
