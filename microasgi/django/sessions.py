@@ -133,7 +133,9 @@ def session_key(scope: Scope) -> str | None:
     for pair in reversed(header.split(";")):
         name, found, value = pair.partition("=")
         if found and name.strip() == wanted:
-            return parse_cookie(f"k={value}")["k"] if '"' in value else value.strip()
+            value = parse_cookie(f"k={value}")["k"] if '"' in value else value.strip()
+            # Of no engine, and PostgreSQL raises for a NUL.
+            return value if value.isascii() and value.isprintable() else ""
     return None
 
 

@@ -18,6 +18,7 @@ from microasgi import MicroASGI, Request, WebSocket
 from microasgi.django.csrf import CSRFLayer, csrf_token
 from microasgi.django.djangorequest import django_request
 from microasgi.django.sessions import SessionLayer, store_class
+from microasgi.django.threads import ThreadsLayer
 from microasgi.testing import AsyncTestClient, RawResponse, request
 from microasgi.testing.websockets import WebSocketDenialResponse
 
@@ -31,6 +32,10 @@ def masked(secret: str = SECRET) -> str:
     given = HttpRequest()
     given.META["CSRF_COOKIE"] = secret
     return get_token(given)
+
+
+def around(app: MicroASGI) -> ThreadsLayer:
+    return ThreadsLayer(SessionLayer(CSRFLayer(app)))
 
 
 @pytest.fixture(scope="session")
@@ -61,11 +66,11 @@ async def token(request: Request) -> str:
     return csrf_token(request)
 
 
-def application() -> SessionLayer:
+def application() -> ThreadsLayer:
     app = MicroASGI()
     for path, handler in {"/": size, "/form": fields, "/token": token}.items():
         app.add_route(path, handler, methods=["GET", "POST", "PUT", "DELETE", "PATCH"])
-    return SessionLayer(CSRFLayer(app))
+    return around(app)
 
 
 def ask(
@@ -224,7 +229,7 @@ def test_with_the_header_a_body_is_not_touched() -> None:
 
     app.add_route("/", pieces, methods=["POST"])
     headers = {"host": "testserver", "cookie": COOKIES, "x-csrftoken": SECRET, "content-type": MULTIPART}
-    made = request(SessionLayer(CSRFLayer(app)), "POST", headers=headers, chunks=[b"a" * 10, b"b" * 20])
+    made = request(around(app), "POST", headers=headers, chunks=[b"a" * 10, b"b" * 20])
     assert asyncio.run(made).body == b"[10, 20]"
 
 
@@ -255,7 +260,7 @@ def test_djangos_template_tag_works_on_the_request() -> None:
         return Template("{% csrf_token %}").render(RequestContext(given))
 
     app.add_route("/", page)
-    made = asyncio.run(request(SessionLayer(CSRFLayer(app)), headers={"host": "testserver", "cookie": COOKIES}))
+    made = asyncio.run(request(around(app), headers={"host": "testserver", "cookie": COOKIES}))
     value = made.body.decode().split('value="')[1].split('"')[0]
     assert ask(x_csrftoken=value).status == 200
     assert b"csrftoken=" + SECRET.encode() in (made.header(b"set-cookie") or b"")
@@ -270,7 +275,7 @@ def test_secrets_may_be_kept_in_sessions() -> None:
 
         app = MicroASGI()
         app.add_route("/token", lambda request: csrf_token(request))
-        made = request(SessionLayer(CSRFLayer(app)), path="/token", headers={"host": "testserver", "cookie": cookie})
+        made = request(around(app), path="/token", headers={"host": "testserver", "cookie": cookie})
         value = asyncio.run(made).body.decode()
         assert ask(cookie=cookie, x_csrftoken=value).status == 200
         assert ask(cookie=cookie, x_csrftoken=masked(OTHER)).status == 403
@@ -288,7 +293,7 @@ async def shake_hands(cookie: str | None = COOKIES, **given: str) -> str:
     app = MicroASGI(allowed_origins=["*"])
     app.add_websocket_route("/", handler)
     headers = {**given, **({} if cookie is None else {"cookie": cookie})}
-    async with AsyncTestClient(SessionLayer(CSRFLayer(app))) as client:
+    async with AsyncTestClient(around(app)) as client:
         try:
             async with client.websocket_connect("/", headers=headers) as socket:
                 return await socket.receive_text()

@@ -21,6 +21,7 @@ from microasgi import (
 )
 from microasgi.django.guards import current_user, login_required, optional_user, permission, permission_required
 from microasgi.django.sessions import SessionLayer, store_class
+from microasgi.django.threads import ThreadsLayer
 from microasgi.exceptions import WebSocketDisconnect
 from microasgi.testing import AsyncTestClient, RawResponse, request
 from microasgi.testing.websockets import WebSocketDenialResponse
@@ -28,6 +29,10 @@ from microasgi.typed import Depends
 
 PAGE = "text/html,application/xhtml+xml,*/*;q=0.8"
 User: Any = get_user_model
+
+
+def around(app: MicroASGI) -> ThreadsLayer:
+    return ThreadsLayer(SessionLayer(app))
 
 
 @pytest.fixture(scope="session")
@@ -71,7 +76,7 @@ def ask(app: MicroASGI, key: str | None = None, method: str = "GET", path: str =
     headers = {"host": "testserver", **{name.replace("_", "-"): value for name, value in given.items()}}
     if key is not None:
         headers["cookie"] = f"sessionid={key}"
-    return asyncio.run(request(SessionLayer(app), method, path, headers=headers, body=body))
+    return asyncio.run(request(around(app), method, path, headers=headers, body=body))
 
 
 def serving(handler: Any, path: str = "/") -> MicroASGI:
@@ -296,7 +301,7 @@ async def connect(handler: Any, key: str | None) -> str:
     app = MicroASGI()
     app.add_websocket_route("/", handler)
     headers = {} if key is None else {"cookie": f"sessionid={key}"}
-    async with AsyncTestClient(SessionLayer(app)) as client:
+    async with AsyncTestClient(around(app)) as client:
         try:
             async with client.websocket_connect("/", headers=headers) as connected:
                 return await connected.receive_text()

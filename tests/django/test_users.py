@@ -8,7 +8,6 @@ from http.cookies import SimpleCookie
 from typing import Any
 
 import pytest
-from asgiref.sync import sync_to_async
 from django.contrib.auth import get_user_model, user_logged_in, user_logged_out
 from django.core.exceptions import SynchronousOnlyOperation
 from django.db import connection as database
@@ -18,7 +17,9 @@ from django.test.utils import CaptureQueriesContext
 
 from microasgi import MicroASGI, Request, StreamingResponse, WebSocket
 from microasgi.django.csrf import CSRFLayer
+from microasgi.django.database import db
 from microasgi.django.sessions import SessionLayer, store_class
+from microasgi.django.threads import ThreadsLayer
 from microasgi.django.users import authenticate, lazy_user, login, logout, revalidate, user_of
 from microasgi.testing import AsyncTestClient, RawResponse, request
 
@@ -29,6 +30,10 @@ def is_anonymous(user: Any) -> bool:
     from django.contrib.auth.models import AnonymousUser
 
     return isinstance(user, AnonymousUser)
+
+
+def around(app: MicroASGI) -> ThreadsLayer:
+    return ThreadsLayer(SessionLayer(CSRFLayer(app)))
 
 
 @pytest.fixture(scope="session")
@@ -58,10 +63,10 @@ def key(ada: Any) -> str:
     return browser.cookies["sessionid"].value
 
 
-def application(handler: Callable[..., Any], **options: Any) -> SessionLayer:
+def application(handler: Callable[..., Any], **options: Any) -> ThreadsLayer:
     app = MicroASGI()
     app.add_route("/", handler, methods=["GET", "POST"])
-    return SessionLayer(CSRFLayer(app))
+    return around(app)
 
 
 def ask(handler: Callable[..., Any], key: str | None = None, method: str = "GET", **headers: str) -> RawResponse:
@@ -371,7 +376,7 @@ async def connect(handler: Callable[[WebSocket], Any], key: str | None) -> Any:
     app = MicroASGI()
     app.add_websocket_route("/", handler)
     headers = {} if key is None else {"cookie": f"sessionid={key}"}
-    async with AsyncTestClient(SessionLayer(app)) as client:
+    async with AsyncTestClient(around(app)) as client:
         async with client.websocket_connect("/", headers=headers) as socket:
             return await socket.receive_text()
 
@@ -422,7 +427,7 @@ async def test_a_user_stays_as_long_as_the_session_is_theirs(
         await websocket.accept()
         if asks:
             await websocket.user()
-        await sync_to_async(event)(key)
+        await db(event, key)
         await websocket.send_text(str(await revalidate(websocket)))
 
     assert await connect(handler, key) == str(stays)
@@ -461,7 +466,7 @@ async def test_a_hub_closes_sockets_of_users_who_may_not_stay(key: str) -> None:
     async def handler(websocket: WebSocket) -> None:
         async with hub.connect(websocket, "news", revalidate=revalidate, revalidate_every=0.05) as member:
             await websocket.user()
-            await sync_to_async(end_session)(key)
+            await db(end_session, key)
             await member.wait_closed()
 
     with pytest.raises(WebSocketDisconnect) as closed:
