@@ -14,12 +14,19 @@ from tests.docs.test_snippets import ROOT, read_snippets
 
 pytestmark = pytest.mark.skipif(find_spec("channels") is None, reason="channels is not installed")
 
+REDIS = "redis://localhost:6379/0"
 PAGE = ROOT / "docs" / "coming-from-channels.md"
 SETTINGS = """
 SECRET_KEY = "only for tests"
 ALLOWED_HOSTS = ["testserver"]
 ROOT_URLCONF = "urls"
 CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+INSTALLED_APPS = ["django.contrib.auth", "django.contrib.contenttypes", "django.contrib.sessions"]
+MIDDLEWARE = [
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+]
+DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": "database.sqlite3"}}
 """
 URLS = """
 from asgiref.sync import async_to_sync
@@ -64,6 +71,46 @@ def hold(app, *paths):  # without the lint: Django capitalises the names of head
 announces = False
 old = "/ws/chat/{}/"
 """
+NEWS = """
+from channels.layers import get_channel_layer
+from channels.routing import ProtocolTypeRouter
+from django.conf import settings
+from django.contrib.auth.models import Group, User
+from django.core.management import call_command
+from django.test import Client
+
+from microasgi import WebSocketDisconnect
+
+call_command("migrate", verbosity=0)
+user = User.objects.create_user("ada")
+team = Group.objects.create(name="tea")
+user.groups.add(team)
+visitor = Client()
+visitor.force_login(user)
+session = visitor.cookies[settings.SESSION_COOKIE_NAME].value
+
+import news
+import ported_news
+
+
+def hear(app, publish):
+    headers = {"origin": "http://testserver"}
+    with TestClient(app, lint=False, headers=headers) as client:
+        try:
+            with client.websocket_connect("/ws/news/"):
+                raise AssertionError("nobody was let in")
+        except WebSocketDisconnect:
+            pass
+        client.cookies.set(settings.SESSION_COOKIE_NAME, session)
+        with client.websocket_connect("/ws/news/") as ada:
+            client.portal.call(publish, f"team-{team.pk + 1}", {"type": "news", "text": "for others"})
+            client.portal.call(publish, f"team-{team.pk}", {"type": "news", "text": "for her"})
+            assert ada.receive_json() == {"type": "news", "text": "for her"}
+
+
+hear(ProtocolTypeRouter({"websocket": news.websockets}), get_channel_layer().group_send)
+hear(ported_news.application, ported_news.hub.publish)
+"""
 
 
 def snippets() -> dict[str, str]:
@@ -79,6 +126,8 @@ def project(tmp_path: Path) -> Path:
     modules = {"settings": SETTINGS, "urls": URLS, "conversation": CONVERSATION}
     modules |= {"consumers": programs["# consumers.py"], "asgi": programs["# asgi.py"]}
     modules |= {"ported_class": programs["a class"], "ported_function": programs["a function"]}
+    modules |= {"news": programs["# news.py"], "ported_news": programs["# ported_news.py"].replace(REDIS, "memory://")}
+    assert REDIS in programs["# ported_news.py"]
     for name, text in modules.items():
         (tmp_path / f"{name}.py").write_text(text, encoding="utf-8")
     return tmp_path
@@ -128,3 +177,7 @@ conversation.announces = True
 assert hold(application, old, "/ws/chat/2/{}/") == ("done", ["from a view"] * 2)
 """,
     )
+
+
+def test_users_and_the_database_let_the_same_people_hear_the_same_news(project: Path) -> None:
+    run(project, NEWS)
