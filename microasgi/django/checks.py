@@ -43,7 +43,7 @@ def check_setting(**_: Any) -> list[CheckMessage]:
         text = f"settings.MICROASGI is a {type(given).__name__}, not a dict."
         return [Error(text, 'Write MICROASGI = {"THREADS": 8, "LANES": 4}, or leave it out.', id="microasgi.E001")]
     found: list[CheckMessage] = []
-    pairs: dict[Any, Any] = given
+    pairs = cast("dict[str, Any]", given)
     for name, value in pairs.items():
         if name not in SETTINGS:
             known = ", ".join(SETTINGS)
