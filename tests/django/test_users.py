@@ -19,6 +19,7 @@ from microasgi import MicroASGI, Request, StreamingResponse, WebSocket
 from microasgi.django.csrf import CSRFLayer
 from microasgi.django.database import db
 from microasgi.django.sessions import SessionLayer, store_class
+from microasgi.django.surroundings import DjangoMiddleware
 from microasgi.django.threads import ThreadsLayer
 from microasgi.django.users import authenticate, lazy_user, login, logout, revalidate, user_of
 from microasgi.testing import AsyncTestClient, RawResponse, request
@@ -485,3 +486,20 @@ async def test_a_login_before_accept_sets_the_cookie_and_a_later_one_is_an_error
         await websocket.send_text(str(websocket.user))
 
     assert await connect(handler, None) == "AnonymousUser"
+
+
+@pytest.mark.anyio
+async def test_in_an_application_of_ones_own_a_browser_logs_in_works_and_logs_out(ada: Any) -> None:
+    app = MicroASGI(middleware=[DjangoMiddleware])
+    app.add_route("/login", log_in, methods=["POST"])
+    app.add_route("/logout", log_out, methods=["POST"])
+    app.add_route("/", name_of_user, methods=["GET", "POST"])
+    async with AsyncTestClient(app) as browser:
+        assert (await browser.post("/login")).text == "ada"
+        assert (await browser.get("/")).text == "ada"
+        assert (await browser.post("/")).status_code == 403
+        token = {"x-csrftoken": browser.cookies["csrftoken"]}
+        assert (await browser.post("/", headers=token)).text == "ada"
+        assert (await browser.post("/logout", headers=token)).text == "AnonymousUser"
+        assert "sessionid" not in browser.cookies
+        assert (await browser.get("/")).text == "AnonymousUser"
