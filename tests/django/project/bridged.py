@@ -282,7 +282,7 @@ async def later() -> Any:
     """Do something after the response."""
 
     async def work() -> None:
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.3)
         events.append("background done")
 
     return PlainTextResponse("now", background=BackgroundTask(work))
