@@ -145,7 +145,7 @@ async def login(connection: HTTPConnection[Any], user: Any, backend: str | None 
     HTTPException 403 where a page of another site has sent the credentials.
     """
     scope = connection.scope
-    if _session(scope).began:
+    if _has_begun(scope):
         raise RuntimeError("login() sets a cookie: call it before the response begins, or before websocket.accept()")
     request = django_request(scope)
     refuse_foreign_login(scope, request)
@@ -156,10 +156,10 @@ async def login(connection: HTTPConnection[Any], user: Any, backend: str | None 
 async def logout(connection: HTTPConnection[Any]) -> None:
     """Log the user out and forget the session, as Django's `logout` does."""
     scope = connection.scope
-    session = _session(scope)
+    begun = _has_begun(scope)
     await in_django_thread(partial(auth.logout, django_request(scope)))
-    if session.began:
-        session.modified = False  # it is gone already
+    if begun:
+        scope["session"].modified = False  # it is gone already
     _settle(scope, _nobody())
 
 
@@ -188,6 +188,10 @@ def _session(scope: Scope) -> Any:
             "MicroASGI(middleware=[DjangoMiddleware]), or serve it by microasgi.django.asgi"
         )
     return scope["session"]
+
+
+def _has_begun(scope: Scope) -> bool:
+    return bool(getattr(_session(scope), "began", False))  # the session of a Django request does not know
 
 
 def _settle(scope: Scope, user: Any) -> None:

@@ -14,8 +14,9 @@ from django.db import connection as database
 from django.template import Context, Template
 from django.test import Client, RequestFactory, override_settings
 from django.test.utils import CaptureQueriesContext
+from django.utils.functional import SimpleLazyObject
 
-from microasgi import MicroASGI, Request, StreamingResponse, WebSocket
+from microasgi import HTTPConnection, MicroASGI, Request, StreamingResponse, WebSocket
 from microasgi.django.csrf import CSRFLayer
 from microasgi.django.database import db
 from microasgi.django.sessions import SessionLayer, store_class
@@ -221,8 +222,6 @@ def test_the_user_of_a_django_request_is_what_its_middleware_found(ada: Any) -> 
 
 
 def test_a_lazy_user_of_a_django_request_is_loaded_in_a_thread(key: str, ada: Any) -> None:
-    from django.utils.functional import SimpleLazyObject
-
     given = RequestFactory().get("/")
     given.user = SimpleLazyObject(lambda: User().objects.get(username="ada"))
 
@@ -236,6 +235,22 @@ def test_a_lazy_user_of_a_django_request_is_loaded_in_a_thread(key: str, ada: An
 
 def test_a_django_request_without_users_has_an_anonymous_one() -> None:
     assert is_anonymous(asyncio.run(lazy_user(RequestFactory().get("/"))()))
+
+
+def test_inside_of_a_django_request_one_logs_in_and_out_too(ada: Any) -> None:
+    given = RequestFactory().get("/")
+    given.session = store_class().__mro__[2]()  # Django's own class
+    scope = {"type": "http", "django.request": given, "session": given.session, "user": lazy_user(given)}
+    connection = HTTPConnection(scope)
+
+    async def in_and_out() -> list[str]:
+        await login(connection, ada)
+        names = [str(connection.user), str(given.user)]
+        await logout(connection)
+        return [*names, str(connection.user), str(given.user)]
+
+    given.user = SimpleLazyObject(lambda: ada)
+    assert asyncio.run(in_and_out()) == ["ada", "ada", "AnonymousUser", "AnonymousUser"]
 
 
 # Logging in and out
