@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -45,7 +45,7 @@ def main() -> None:
 
 
 @contextmanager
-def databases() -> Iterator[list[tuple[str, dict[str, str], Callable[[int], int]]]]:
+def databases() -> Generator[list[tuple[str, dict[str, str], Callable[[int], int]]]]:
     """Give name, environment and counter of each database on this machine, with tables and rows in it."""
     with tempfile.TemporaryDirectory(prefix="microasgi-connections-") as folder:
         path = str(Path(folder) / "rows.sqlite3")
@@ -147,7 +147,8 @@ async def load(port: int, seconds: float, count: Callable[[], int]) -> tuple[int
             highest = max(highest, await asyncio.to_thread(count))
             await asyncio.sleep(0.25)
 
-    limits = httpx.Limits(max_connections=SYNC + ASYNC)
+    # The server ends idle connections after five seconds, and a client that does so then meets it half-way.
+    limits = httpx.Limits(max_connections=SYNC + ASYNC, keepalive_expiry=1)
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", limits=limits, timeout=60) as client:
         paths = ["/sync"] * SYNC + ["/async"] * ASYNC
         await asyncio.gather(watch(), *(ask(path) for path in paths))

@@ -9,17 +9,20 @@ from __future__ import annotations
 import logging
 import time
 from types import GeneratorType
-from typing import Any
-from weakref import WeakSet
+from typing import Any, Final
+from weakref import WeakSet, ref
 
 from django.conf import settings
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.transaction import TransactionManagementError
 
-__all__ = ["Care"]
+__all__ = ["TICK", "Care"]
 
 logger = logging.getLogger("microasgi.django")
+
+
+TICK: Final = 1.0  # seconds between two looks at what could not be closed yet
 
 
 class Care:
@@ -27,51 +30,53 @@ class Care:
 
     Every call ends with a boundary when `every` is 0; otherwise a boundary comes once in `every` seconds, between two
     calls. At a boundary connections are closed or kept as CONN_MAX_AGE and CONN_HEALTH_CHECKS say, as Django does
-    between two requests. A connection that an error has broken is replaced at once.
+    between two requests; those of a psycopg pool go back to it after every call. A connection that an error has broken
+    is replaced at once.
     """
 
     def __init__(self, every: float = 0.0) -> None:
         self._every = every
         self._last = time.monotonic()
-        self.cursors: WeakSet[Any] = WeakSet()
-        self.guests: WeakSet[GeneratorType[Any, Any, Any]] = WeakSet()
+        self._cursors: WeakSet[Any] = WeakSet()
+        self._holder: ref[GeneratorType[Any, Any, Any]] | None = None
         for alias in connections:
             self._watch(alias)
 
     @property
     def occupied(self) -> bool:
         """Whether a generator that goes on later has a transaction open here."""
-        return self._has_guests() and any(each.in_atomic_block for each in _used())
+        holder = None if self._holder is None else self._holder()
+        return holder is not None and holder.gi_frame is not None
 
-    def after(self) -> None:
-        """Tidy after a call. TransactionManagementError if it left a transaction open, which is rolled back."""
+    def after(self, generator: GeneratorType[Any, Any, Any] | None = None) -> None:
+        """Tidy after a call, or after a step of a generator, which may leave its transaction open.
+
+        TransactionManagementError if another one did, which is rolled back.
+        """
         used = _used()
-        if any(each.in_atomic_block for each in used) and not self._has_guests():
-            self._forget([each for each in used if each.in_atomic_block])
-            raise TransactionManagementError(
-                "a transaction was left open at the end of the function that began it, and was rolled back: this "
-                "thread goes on with work of other requests. Write the transaction as one sync function: "
-                "await db(atomic(function))"
-            )
+        self._judge([each for each in used if each.in_atomic_block], generator)
         for connection in used:
-            if connection.errors_occurred and connection.connection is not None:
+            if connection.errors_occurred and connection.connection is not None and not connection.in_atomic_block:
                 self._replace_if_broken(connection)
         if time.monotonic() - self._last >= self._every:
             self._pass_boundary()
+        else:
+            self._close_obsolete([each for each in used if each.settings_dict["OPTIONS"].get("pool")])
 
     def pause(self) -> float | None:
         """Return after how many seconds without a call `rest` is to be called; None for never."""
-        if self.cursors or self.occupied:
-            return max(self._every, 1.0)
+        if self._cursors or self._holder is not None:
+            return TICK
         closing = [each.close_at for each in _used() if each.connection is not None and each.close_at is not None]
         if not closing:
             return None
-        now = time.monotonic()
-        return max(min(closing) - now, self._last + self._every - now, 0.0)
+        # After a boundary a tick at least: there are connections that nothing closes, as sqlite's in memory.
+        return max(min(closing), self._last + max(self._every, TICK)) - time.monotonic()
 
     def rest(self) -> None:
         """Pass a boundary without a call; a transaction whose generator is gone is rolled back."""
-        if not self._has_guests():
+        if not self.occupied:
+            self._holder = None
             self._forget([each for each in _used() if each.in_atomic_block])
         self._pass_boundary()
 
@@ -79,16 +84,35 @@ class Care:
         """Close everything: the thread ends."""
         self._forget(_used())
 
-    def _has_guests(self) -> bool:
-        return any(guest.gi_frame is not None for guest in self.guests)
+    def _judge(self, in_transaction: list[BaseDatabaseWrapper], generator: GeneratorType[Any, Any, Any] | None) -> None:
+        if not in_transaction:
+            self._holder = None
+            return
+        if self.occupied:
+            return
+        if generator is not None and generator.gi_frame is not None:
+            self._holder = ref(generator)
+            return
+        self._holder = None
+        self._forget(in_transaction)
+        raise TransactionManagementError(
+            "a transaction was left open at the end of the function that began it, and was rolled back: this thread "
+            "goes on with work of other requests. Write the transaction as one sync function: "
+            "await db(atomic(function))"
+        )
 
     def _pass_boundary(self) -> None:
         self._last = time.monotonic()
-        if self.cursors or self.occupied:
-            return
-        for connection in _used():
-            if settings.DEBUG:
+        used = _used()
+        if settings.DEBUG:
+            for connection in used:
                 connection.queries_log.clear()
+        self._close_obsolete(used)
+
+    def _close_obsolete(self, those: list[BaseDatabaseWrapper]) -> None:
+        if self._cursors or self.occupied:
+            return
+        for connection in those:
             try:
                 connection.close_if_unusable_or_obsolete()
             except Exception:
@@ -121,7 +145,7 @@ class Care:
 
         def chunked_cursor() -> Any:
             cursor = make()
-            self.cursors.add(cursor)
+            self._cursors.add(cursor)
             return cursor
 
         connection.chunked_cursor = chunked_cursor

@@ -7,6 +7,7 @@ interpreter from ending.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import deque
@@ -15,12 +16,14 @@ from concurrent.futures import Executor, Future
 from functools import partial
 from queue import Empty, SimpleQueue
 from types import GeneratorType
-from typing import Any, Generic, ParamSpec, TypeAlias, TypeVar
+from typing import Any, Final, Generic, ParamSpec, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary
 
 from microasgi.django.connections import Care
 
 __all__ = ["Desk", "Stay", "Workers"]
+
+logger = logging.getLogger("microasgi.django")
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -94,7 +97,7 @@ class Desk(Executor):
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         work: _Work[T] = _Work(partial(fn, *args, **kwargs), self._generator)
-        self._work = work
+        self._work, self._generator = work, None
         return self._workers.place(work, self._before)
 
     @property
@@ -166,60 +169,91 @@ class _Worker:
 
     def _run(self, every: float) -> None:
         care = Care(every)
-        while (work := self._next(care)) is not None:
-            if work.generator is not None:
-                care.guests.add(work.generator)
-                with self._crew.lock:
-                    self._pins[work.generator] = self
-            work.run(care, self)
-            del work  # what it holds must not live until the next one
+        work: _Work[Any] | None = None
+        while not self.ended:
+            before, work = work, self._next()
+            if before is not None:
+                before.report()  # now that this thread is idle for whoever comes next
+            del before  # what it holds must not live until the next one
+            work = work or (None if self.ended else self._wait(care))
+            if work is not None:
+                self._do(work, care)
         care.end()
 
-    def _next(self, care: Care) -> _Work[Any] | None:
-        while True:
+    def _do(self, work: _Work[Any], care: Care) -> None:
+        if work.generator is not None:
             with self._crew.lock:
-                if not self.queue.empty():
-                    return self.queue.get_nowait()
-                if self.stay is None and self._crew.backlog:
-                    return self._crew.backlog.popleft()
-                if self.stay is None and self._crew.ended:
-                    self.ended = True
-                    return None
-                if self.stay is None and self not in self._crew.idle:
-                    self._crew.idle.append(self)
-            try:
-                return self.queue.get(timeout=care.pause())
-            except Empty:
-                care.rest()
-                self.look(care)
+                self._pins[work.generator] = self
+        work.run(care, self)
+
+    def _next(self) -> _Work[Any] | None:
+        with self._crew.lock:
+            if not self.queue.empty():
+                return self.queue.get_nowait()
+            if self.stay is not None:
+                return None
+            if self._crew.backlog:
+                return self._crew.backlog.popleft()
+            if self._crew.ended:
+                self.ended = True
+            elif self not in self._crew.idle:
+                self._crew.idle.append(self)
+            return None
+
+    def _wait(self, care: Care) -> _Work[Any] | None:
+        """Return what comes; None after a rest, which may have ended a stay."""
+        try:
+            return self.queue.get(timeout=care.pause())
+        except Empty:
+            pass
+        try:
+            care.rest()
+            self.look(care)
+        except Exception:
+            logger.exception("resting between calls failed")
+        return None
 
 
 class _Work(Generic[T]):
     """One call and the future of its result; the generator that it steps, and the stay that this has begun, if any."""
 
-    __slots__ = ("_call", "future", "generator", "stay")
+    __slots__ = ("_call", "_error", "_result", "future", "generator", "stay")
 
     def __init__(self, call: Callable[[], T], generator: AnyGenerator | None = None) -> None:
-        self._call = call
+        self._call: Callable[[], Any] = call
+        self._error: BaseException | None = None
+        self._result: Any = _CANCELLED
         self.future: Future[T] = Future()
         self.generator = generator
         self.stay: Stay | None = None
 
     def run(self, care: Care, worker: _Worker) -> None:
+        """Call, then tidy the thread."""
+        # Kept, they would keep each other until the garbage collector comes, and with them an open transaction.
+        call, self._call = self._call, _nothing
+        generator, self.generator = self.generator, None
         if not self.future.set_running_or_notify_cancel():
             return
         try:
             try:
-                result = self._call()
+                self._result = call()
             finally:
-                care.after()
+                care.after(generator)
                 worker.look(care)
-                self.stay = worker.stay if self.generator is not None else None
+                self.stay = worker.stay if generator is not None else None
         except BaseException as error:
-            self.future.set_exception(error)
-            del self  # breaks the cycle of the error's traceback
-        else:
-            self.future.set_result(result)
+            self._error = error
+
+    def report(self) -> None:
+        """Give the outcome to whoever waits."""
+        if self._error is not None:
+            self.future.set_exception(self._error)
+            self._error = None  # breaks the cycle of its traceback
+        elif self._result is not _CANCELLED:
+            self.future.set_result(self._result)
+
+
+_CANCELLED: Final = object()
 
 
 def _nothing() -> None:
