@@ -135,13 +135,12 @@ class Publisher:
 
 async def run_fast(publisher: Publisher, tally: Tally, members: int, seconds: float) -> dict[str, float]:
     """Publish for some seconds as fast as the members read."""
-    bundle = BUNDLE if members <= 1000 else 4
     tally.begin(False)
     started, used, sent = time.perf_counter(), time.process_time(), 0
     while time.perf_counter() - started < seconds:
-        await publisher.publish(bundle)
-        sent += bundle
-        if not await tally.reach((sent - 2 * bundle) * members):
+        await publisher.publish(BUNDLE)
+        sent += BUNDLE
+        if not await tally.reach((sent - 2 * BUNDLE) * members):
             break
     await tally.reach(sent * members)
     taken = time.perf_counter() - started

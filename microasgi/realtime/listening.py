@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable
 from random import uniform
+from time import monotonic
 from typing import Any, Final, Protocol
 
 import anyio
@@ -141,7 +142,7 @@ class Listener:
                 self.tried.set()
                 self.reconnects += 1
                 self._unsettled = dict.fromkeys(self._topics)
-                self._heard = anyio.current_time()
+                self._heard = monotonic()
                 for work in (self._write, self._watch, self._read):
                     tasks.start_soon(self._guard, tasks, failures, work, connection)
         finally:
@@ -189,9 +190,9 @@ class Listener:
         timeout = self._clients.timeout
         while True:
             await anyio.sleep(timeout)
-            if anyio.current_time() - self._heard < timeout:
+            if monotonic() - self._heard < timeout:
                 continue
-            asked = anyio.current_time()
+            asked = monotonic()
             with anyio.fail_after(timeout):
                 await connection.send((b"PING",))
             await anyio.sleep(timeout)
@@ -204,7 +205,7 @@ class Listener:
             if isinstance(answer, Exception):
                 raise answer
             kind, *rest = answer if answer.__class__ is not bytes else [answer]
-            self._heard = anyio.current_time()
+            self._heard = monotonic()
             self._answers, self._failing = True, False
             if kind == b"message" and rest[0] in self._named:
                 group, is_last = self._named[rest[0]]

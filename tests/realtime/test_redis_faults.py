@@ -225,3 +225,22 @@ async def test_a_flapping_redis_leaves_no_task_and_no_subscription(mortal: Any) 
         assert not hub._backend._listener._named  # type: ignore[attr-defined]
         assert not hub._backend._held  # type: ignore[attr-defined]
     assert len(asyncio.all_tasks()) == before
+
+
+async def test_a_process_that_reads_slower_than_redis_sends_is_cut_off_and_told_by_a_gap(mortal: Any) -> None:
+    from redis import Redis
+
+    mortal.start()
+    hub = Hub(mortal.url, timeout=TIMEOUT)
+    async with hub.lifespan(), hub.subscribe("a") as member:
+        with Redis.from_url(mortal.url) as redis:  # it blocks the loop on purpose: nobody reads meanwhile
+            redis.config_set("client-output-buffer-limit", "pubsub 1mb 1mb 1")
+            for _ in range(300):
+                redis.publish("asgi__group__a", b"\xda\xc3\x50" + b"x" * 50_000)
+        got: list[Any] = []
+        while Gap(("a",)) not in got:
+            got += await take(member)
+        await publish_when_possible(hub, "a", "after")
+        while got[-1:] != ["after"]:
+            got += await take(member)
+        assert len(got) < 300
