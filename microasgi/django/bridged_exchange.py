@@ -139,7 +139,7 @@ class Exchange:
             raise ConnectionResetError("the client has left")
         kind = message["type"]
         if kind == "http.response.start" and not self.started:
-            self.started = message
+            self.started = {"status": message["status"], "headers": list(message.get("headers") or ())}
             self._timer = self._loop.call_later(_PATIENCE, self._decided.set)
         elif kind == "http.response.body" and self.started and not self.complete:
             await self._add(message)

@@ -31,7 +31,7 @@ def make_response(exchange: Exchange, content: Any = None, *, wsgi: bool = False
     ValueError for a status or a header that Django cannot send.
     """
     response: HttpResponseBase
-    has_length = any(name.lower() == b"content-length" for name, _ in exchange.started.get("headers", ()))
+    has_length = any(name.lower() == b"content-length" for name, _ in exchange.started["headers"])
     if content is not None:
         response = StreamingHttpResponse(content) if wsgi else BridgedStream(exchange, content)
     elif exchange.scope["method"] == "HEAD" and not has_length:
@@ -42,7 +42,7 @@ def make_response(exchange: Exchange, content: Any = None, *, wsgi: bool = False
         raise ValueError(f"the application answered with the status {exchange.status}: Django sends 200 to 599")
     response.status_code = exchange.status
     del response.headers["Content-Type"]  # the application says that, or nobody
-    _add_headers(response, exchange.started.get("headers", ()), wsgi)
+    _add_headers(response, exchange.started["headers"], wsgi)
     return response
 
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from django.core.signals import got_request_exception, request_finished
+from django.db import connections
 from django.http import HttpRequest, HttpResponse
 from django.test import Client, RequestFactory, TestCase, override_settings
 from django.urls import reverse, set_script_prefix
 
 from microasgi.django.bridge import bridge
+from microasgi.django.bridged_exchange import Exchange
 from microasgi.exceptions import ConfigurationError
 
 URLCONF = "tests.django.project.bridged_urls"
@@ -97,6 +101,42 @@ def test_parameters_before_the_bridge_are_path_params() -> None:
     assert scope["root"] == "/deep/acme/2024/api"
     assert scope["params"] == {"tenant": "acme", "year": 2024}
     assert get("/deep/acme/2024/api/items/3") == {"tenant": "acme", "year": 2024, "item": 3}
+
+
+@override_settings(MIDDLEWARE=["django.middleware.locale.LocaleMiddleware"])
+def test_a_bridge_may_stand_below_the_prefix_of_a_language() -> None:
+    assert get("/de/told/items/3") == {"item": 3}
+    assert get("/de/told/scope")["root"] == "/de/told"
+
+
+def test_sync_endpoints_may_call_async_code() -> None:
+    assert get("/api/back-and-forth") == {"count": 0, "anyio": 7}
+
+
+def test_many_threads_may_ask_at_once() -> None:
+    def ask(number: int) -> list[Any]:
+        try:
+            rows: Any = Client().get("/api/rows")
+            return [get(f"/api/items/{number}"), get("/api/count-in-def")["count"], b"".join(rows)]
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(ask, range(24)))
+    assert answers == [[{"item": number}, 0, b"rows:0;0"] for number in range(24)]
+
+
+def test_nothing_of_a_request_is_kept() -> None:
+    logging.disable()  # pytest keeps records, with their tracebacks
+    try:
+        for _ in range(20):
+            Client().get("/api/")
+            Client(raise_request_exception=False).get("/api/fail")
+            b"".join(Client().get("/api/stream"))  # type: ignore[arg-type]
+    finally:
+        logging.disable(logging.NOTSET)
+    gc.collect()
+    assert [one for one in gc.get_objects() if isinstance(one, Exchange)] == []
 
 
 def test_the_named_bridge_is_found_by_reverse() -> None:

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
-from asgiref.sync import sync_to_async
+from anyio import from_thread
+from asgiref.sync import async_to_sync, sync_to_async
 from django.db import connection as database
 from django.urls import get_script_prefix, reverse
 from django.utils.translation import get_language
@@ -318,6 +319,16 @@ async def inside(request: Request) -> Any:
         events.clear()
     tasks = [task.get_coro().__qualname__ for task in asyncio.all_tasks() if task is not asyncio.current_task()]
     return {"events": happened, "tasks": sorted(tasks)}
+
+
+@app.get("/back-and-forth")
+def back_and_forth() -> Any:
+    """Call async code from a sync endpoint, which calls sync code."""
+
+    async def number() -> int:
+        return await Note.objects.acount()
+
+    return {"count": async_to_sync(number)(), "anyio": from_thread.run(asyncio.sleep, 0, 7)}
 
 
 @app.post("/write-and-fail")
