@@ -403,3 +403,26 @@ async def test_a_class_without_a_hub_says_what_it_needs() -> None:
         with pytest.raises(ConfigurationError, match="hub = hub"):
             async with client.websocket_connect("/"):
                 pass
+
+
+async def test_cancellation_at_every_turn_of_the_loop_leaves_nothing() -> None:
+    hub = Hub()
+    async with hub.lifespan():
+        for turns in range(40):
+            async with anyio.create_task_group() as group:
+                from tests.test_websockets import open_socket
+
+                websocket, _ = await open_socket()
+
+                async def handle(websocket: Any = websocket) -> None:
+                    async with hub.connect(websocket, "a", heartbeat=0.001, idle=10.0) as member:
+                        member.start_soon(anyio.sleep_forever)
+                        await hub.publish("a", 1)
+                        await member.join("b")
+                        await member.wait_closed()
+
+                group.start_soon(handle)
+                for _ in range(turns):
+                    await anyio.lowlevel.checkpoint()
+                group.cancel_scope.cancel()
+            assert await is_empty(hub)
