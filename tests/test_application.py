@@ -1178,6 +1178,17 @@ async def test_a_route_has_allowed_origins_of_its_own() -> None:
         assert (await talk(app, headers=[(b"host", b"h"), (b"origin", origin)]))[0]["type"] == kind
 
 
+async def test_a_middleware_may_answer_for_an_origin() -> None:
+    app = socket_app(after_accept(None))
+
+    async def answering(scope: Scope, receive: Receive, send: Send) -> None:
+        await app({**scope, "microasgi.origin_allowed": True}, receive, send)
+
+    headers = [(b"host", b"h"), (b"origin", b"https://partner.example")]
+    assert (await talk(answering, headers=headers))[0]["type"] == "websocket.accept"
+    assert (await talk(app, headers=headers))[0]["status"] == 403
+
+
 async def test_an_exception_handler_answers_for_a_socket() -> None:
     async def explain(websocket: WebSocket, error: Exception) -> None:
         await websocket.close(3000, "explained")

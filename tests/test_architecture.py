@@ -56,7 +56,8 @@ ROOMS: dict[str, set[str]] = {
     "testing": {"httpx", "httpx2"},  # either of the two
     "typed": {"msgspec", "pydantic", "redis"},
 }
-ROOM_IMPORTS_ROOM = {("openapi", "typed")}
+# Of django/, the clients for tests alone: they are those of testing/ in a test case's own transaction.
+ROOM_IMPORTS_ROOM = {("django", "testing"), ("openapi", "typed")}
 # A room that is a bridge to a package imports it wherever it speaks of it.
 BRIDGES = {("django", "django"), ("django", "asgiref")}
 # The front door joins this room on to the core's seam for handlers, when the first typed handler is registered.

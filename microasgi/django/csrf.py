@@ -191,10 +191,18 @@ async def _with_cookie(request: HttpRequest, scope: Scope, message: Message) -> 
 
 
 def _is_foreign(scope: Scope) -> bool:
-    """Tell whether a handshake brings cookies, and comes from a page of an origin that is neither ours nor trusted."""
+    """Tell whether a handshake brings cookies, and comes from a page of an origin that is neither ours nor trusted.
+
+    An origin that the site trusts needs no leave of the application's `allowed_origins`.
+    """
     headers = scope["headers"]
     origin = find_header(headers, b"origin")
-    if origin is None or find_header(headers, b"cookie") is None or _judge().is_verified(django_request(scope)):
+    if origin is None:
+        return False
+    if _judge().is_verified(django_request(scope)):
+        scope["microasgi.origin_allowed"] = True
+        return False
+    if find_header(headers, b"cookie") is None:
         return False
     # A page that came by https may always open it: where a proxy ends TLS, the server sees http.
     scheme, _, authority = origin.decode("latin-1").lower().partition("://")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from http.cookies import SimpleCookie
 from typing import Any
 
@@ -285,12 +285,12 @@ def test_secrets_may_be_kept_in_sessions() -> None:
 # Websockets
 
 
-async def shake_hands(cookie: str | None = COOKIES, **given: str) -> str:
+async def shake_hands(cookie: str | None = COOKIES, allowed: Iterable[str] = ("*",), **given: str) -> str:
     async def handler(websocket: WebSocket) -> None:
         await websocket.accept()
         await websocket.send_text("open")
 
-    app = MicroASGI(allowed_origins=["*"])
+    app = MicroASGI(allowed_origins=list(allowed))
     app.add_websocket_route("/", handler)
     headers = {**given, **({} if cookie is None else {"cookie": cookie})}
     async with AsyncTestClient(around(app)) as client:
@@ -330,3 +330,11 @@ async def test_a_handshake_with_cookies_comes_from_here_or_from_a_trusted_origin
 @pytest.mark.anyio
 async def test_a_handshake_without_cookies_is_left_to_the_application() -> None:
     assert await shake_hands(cookie=None, origin="https://evil.example") == "open"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("cookie", [None, COOKIES], ids=["without cookies", "with cookies"])
+async def test_an_origin_that_the_site_trusts_may_open_sockets_of_every_application(cookie: str | None) -> None:
+    with override_settings(CSRF_TRUSTED_ORIGINS=["https://partner.example"]):
+        assert await shake_hands(cookie, allowed=(), origin="https://partner.example") == "open"
+        assert await shake_hands(cookie, allowed=(), origin="https://evil.example") == "403"
