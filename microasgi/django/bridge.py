@@ -18,6 +18,7 @@ from django.http.response import HttpResponseBase
 from django.urls import URLPattern, URLResolver, re_path
 from django.views.decorators.csrf import csrf_exempt
 
+from microasgi.concurrency import current_loop
 from microasgi.django.bridged_body import RequestBody
 from microasgi.django.bridged_csrf import refuse_forgery
 from microasgi.django.bridged_exchange import Exchange
@@ -65,8 +66,8 @@ class Bridge:
         self.app = app
         self._checks_csrf = checks_csrf
         # A router starts by itself where no server asks for it; it does so for another application too.
-        started = app if isinstance(app, Router) else Router([Mount("/", app)])
-        self._served = ThreadsLayer(cast(ASGIApp, started))
+        self._router: Any = app if isinstance(app, Router) else Router([Mount("/", app)])
+        self._served = ThreadsLayer(self._router)
 
     async def answer(self, request: HttpRequest, path: str = "", **params: Any) -> HttpResponseBase:
         """Answer a request for `path` below the bridge; raise what the application raises."""
@@ -75,6 +76,8 @@ class Bridge:
             if refusal is not None:
                 return refusal
         scope = bridged_scope(request, path, params)
+        if not self._is_run_by_server():
+            scope.pop("state", None)  # of other applications: this one has the state that its own lifespan yields
         if is_wsgi(request):
             return await sync_to_async(partial(answer_wsgi, self._served))(scope, request)
         exchange = Exchange(self._served, scope, RequestBody(request))
@@ -84,6 +87,10 @@ class Bridge:
         except BaseException:
             await exchange.cancel()
             raise
+
+    def _is_run_by_server(self) -> bool:
+        """Tell whether the application stands beside Django as well, so that its lifespan runs there."""
+        return self._router._running.get(current_loop(), self) is None
 
 
 def _as_view(bridge: Bridge, is_guarded: bool) -> View:

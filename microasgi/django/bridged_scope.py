@@ -17,6 +17,8 @@ __all__ = ["bridged_scope", "is_wsgi"]
 
 _SPOKEN: Final = {"version": "3.0", "spec_version": "2.4"}
 _KEPT: Final = frozenset({"tls"})  # extensions that only tell; the bridge cannot pass on messages of the others
+_ROUTED: Final = frozenset({"app", "router", "route", "endpoint", "path_params"})
+_OF_REQUEST: Final = frozenset({"microasgi.request_id", "microasgi.csp_nonce"})
 
 
 def is_wsgi(request: HttpRequest) -> bool:
@@ -34,7 +36,7 @@ def bridged_scope(request: HttpRequest, rest: str, params: Mapping[str, Any]) ->
     path = meta.get("SCRIPT_NAME", "").rstrip("/") + request.path_info
     extensions: dict[str, Any] = outer.get("extensions") or {}
     scope: Scope = {
-        **outer,
+        **{key: value for key, value in outer.items() if not _is_of_outer_app(key)},
         "asgi": _SPOKEN,
         "method": request.method,
         "scheme": request.scheme,
@@ -50,12 +52,16 @@ def bridged_scope(request: HttpRequest, rest: str, params: Mapping[str, Any]) ->
     }
     if path != outer.get("path"):  # Django has another one, by FORCE_SCRIPT_NAME or by a middleware
         scope.pop("raw_path", None)
-    scope.pop("state", None)  # each application has the state that its own lifespan yields
     if hasattr(request, "session"):
         scope["session"] = request.session
     if params:
         scope["path_params"] = dict(params)
     return scope
+
+
+def _is_of_outer_app(key: str) -> bool:
+    """Tell whether an application around Django has put this into the scope for those that it routes itself."""
+    return key in _ROUTED or (key.startswith("microasgi.") and key not in _OF_REQUEST)
 
 
 def _root(path: str, rest: str) -> str:

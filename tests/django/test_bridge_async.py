@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 from collections.abc import Iterator
 from typing import Any, cast
 
@@ -14,6 +15,7 @@ from django.http import HttpRequest, HttpResponse
 from django.test import AsyncClient, AsyncRequestFactory, override_settings
 from django.utils.decorators import async_only_middleware
 
+from microasgi.django.beside import asgi
 from microasgi.django.bridge import bridge
 
 pytestmark = pytest.mark.anyio
@@ -99,8 +101,6 @@ class Visit:
 
 
 async def test_the_scope_is_the_servers_below_the_bridge() -> None:
-    import json
-
     visit = await Visit("/site/api/scope", root_path="/site").run()
     scope = json.loads(visit.body)
     assert (scope["path"], scope["root"]) == ("/site/api/scope", "/site/api")
@@ -110,6 +110,42 @@ async def test_the_scope_is_the_servers_below_the_bridge() -> None:
     assert scope["state"] == {"shelf": "full"}
     assert visit.scope["path"] == "/site/api/scope"
     assert "django.request" not in visit.scope
+
+
+async def test_an_application_may_stand_beside_django_as_well() -> None:
+    from tests.django.project import bridged
+
+    bridged.events.clear()
+    beside = asgi({"/beside": bridged.both}, django=cast(Any, Handler()))
+    async with DjangoLifespan(beside) as state:
+        answers = [Visit(path, state=dict(state)) for path in ("/both/scope", "/beside/scope")]
+        for visit in answers:
+            await cast(Any, beside)(visit.scope, visit.receive, visit.send)
+    told = [json.loads(visit.body) for visit in answers]
+    assert [scope["state"]["shelf"] for scope in told] == ["full", "full"]
+    assert [scope["url"] for scope in told] == [f"http://testserver/{path}/items/3" for path in ("both", "beside")]
+    assert bridged.events == ["started", "stopped"]
+
+
+class DjangoLifespan:
+    """A server's lifespan."""
+
+    def __init__(self, app: Any) -> None:
+        self.asked: asyncio.Queue[Any] = asyncio.Queue()
+        self.told: asyncio.Queue[Any] = asyncio.Queue()
+        self.state: dict[str, Any] = {}
+        scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": self.state}
+        self.task = asyncio.ensure_future(app(scope, self.asked.get, self.told.put))
+
+    async def __aenter__(self) -> dict[str, Any]:
+        await self.asked.put({"type": "lifespan.startup"})
+        assert (await self.told.get())["type"] == "lifespan.startup.complete"
+        return self.state
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.asked.put({"type": "lifespan.shutdown"})
+        assert (await self.told.get())["type"] == "lifespan.shutdown.complete"
+        await self.task
 
 
 def proxied(get_response: Any) -> Any:

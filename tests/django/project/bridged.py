@@ -58,7 +58,7 @@ async def scope_of(request: Request) -> Any:
         "state": dict(scope.get("state", {})),
         "extensions": sorted(scope.get("extensions", {})),
         "params": scope.get("path_params", {}),
-        "django": scope["django.request"].path,
+        "django": scope["django.request"].path if "django.request" in scope else None,
         "url": str(request.url_for("item", item=3)),
     }
 
@@ -358,6 +358,9 @@ async def refusing() -> AsyncIterator[None]:
 
 
 not_started = MicroASGI(lifespan=refusing)
+both = MicroASGI(lifespan=lifespan)
+both.get("/scope")(scope_of)
+both.get("/items/{item:int}", name="item")(item)
 surrounded = MicroASGI(middleware=[DjangoMiddleware])
 surrounded.route("/echo", methods=["POST"])(echo)
 surrounded.post("/visit")(visit)

@@ -26,6 +26,7 @@ urlpatterns = [
     path("silent/", bridge(bridged.silent_app)),
     path("starting/", bridge(bridged.starting)),
     path("not-started/", bridge(bridged.not_started)),
+    path("both/", bridge(bridged.both)),
     path("surrounded/", bridge(bridged.surrounded)),
     path("page/", bridge(bridged.page_then_raise)),
     path("confused/", bridge(bridged.confused)),
