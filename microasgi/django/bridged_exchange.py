@@ -13,6 +13,7 @@ from typing import Any, Final
 from asgiref.sync import AsyncToSync, SyncToAsync
 
 from microasgi.django.bridged_body import RequestBody
+from microasgi.django.lanes import overriding
 from microasgi.types import ASGIApp, Message, Scope
 
 __all__ = ["Exchange"]
@@ -122,7 +123,9 @@ class Exchange:
     async def _run(self) -> None:
         # Within Django's ASGI handler a sync middleware may wait for the view in the request's thread, which then is
         # no place for work that goes on when the view has returned: there, the application has a lane of its own.
-        if self._executor is not None or SyncToAsync.thread_sensitive_context.get(None) is not None:
+        # But the thread of a test is the only one that has its transaction.
+        has_lane = SyncToAsync.thread_sensitive_context.get(None) is not None and overriding() is None
+        if self._executor is not None or has_lane:
             AsyncToSync.executors.current = self._executor
         await self._app(self.scope, self._receive, self._send)
 

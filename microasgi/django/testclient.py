@@ -9,12 +9,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from contextlib import nullcontext
 from contextvars import copy_context
 from functools import partial
 from queue import SimpleQueue
 from typing import Any, ParamSpec, TypeVar, cast
 
-from asgiref.sync import sync_to_async
+from asgiref.sync import AsyncToSync, sync_to_async
 
 from microasgi.concurrency import current_loop
 from microasgi.django import lanes
@@ -49,7 +50,8 @@ class DjangoTestClient(Visitor, TestClient):
         if current_loop() is not None:
             raise RuntimeError("an event loop runs in this thread: use AsyncDjangoTestClient, or a `def` test")
         self.enforce_csrf_checks = enforce_csrf_checks
-        TestClient.__init__(self, _InTestThread(find_application(application), _calls_of_this_thread()), **options)
+        calls = _calls_of_this_thread()
+        TestClient.__init__(self, _InTestThread(find_application(application), lambda: calls), **options)
 
     def _make_loop(self, backend: str, backend_options: dict[str, Any] | None) -> LoopThread:
         return LoopThread(backend, backend_options, _calls_of_this_thread().serve)
@@ -79,7 +81,7 @@ class AsyncDjangoTestClient(Visitor, AsyncTestClient):
         self, application: ASGIApp | None = None, *, enforce_csrf_checks: bool = False, **options: Any
     ) -> None:
         self.enforce_csrf_checks = enforce_csrf_checks
-        AsyncTestClient.__init__(self, UnderTest(ThreadsLayer(find_application(application))), **options)
+        AsyncTestClient.__init__(self, _InTestThread(find_application(application), _calling_thread), **options)
 
     async def alogin(self, **credentials: Any) -> bool:
         """Log in the user that has these credentials; tell whether there is one."""
@@ -140,17 +142,23 @@ def _calls_of_this_thread() -> _Calls:
     return cast(_Calls, found)
 
 
-class _InTestThread:
-    """An application whose sync functions and ORM operations are calls of the test's thread."""
+def _calling_thread() -> Executor | None:
+    """Return the executor of the thread that runs this test by `async_to_sync`, as Django's test cases do."""
+    return cast("Executor | None", getattr(AsyncToSync.executors, "current", None))
 
-    def __init__(self, app: ASGIApp, calls: _Calls) -> None:
+
+class _InTestThread:
+    """An application whose sync functions and ORM operations are calls of the test's thread, if there is one."""
+
+    def __init__(self, app: ASGIApp, find_thread: Callable[[], Executor | None]) -> None:
         self.app = app
-        self._calls = calls
+        self._find_thread = find_thread
         self._inside = UnderTest(ThreadsLayer(app))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a scope."""
-        with lanes.override(self._calls):
+        thread = self._find_thread()
+        with nullcontext() if thread is None else lanes.override(thread):
             await self._inside(scope, receive, send)
 
     def __getattr__(self, name: str) -> Any:

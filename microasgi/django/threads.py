@@ -66,9 +66,10 @@ class ThreadsLayer:
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         before = threads.set(in_django_thread)
         try:
-            if overriding() is not None:
+            lane = overriding()
+            if lane is not None and not _leads_to(lane.executor):
                 await self._serve_overridden(scope, receive, send)
-            elif self._own_lane and _calling_thread() is None:
+            elif lane is None and self._own_lane and _calling_thread() is None:
                 await self._serve_in_lane(scope, receive, send)
             else:
                 await self.app(scope, receive, send)
@@ -95,6 +96,12 @@ class ThreadsLayer:
         finally:
             _thread_sensitive.reset(before)
             AsyncToSync.executors.current = caller
+
+
+def _leads_to(executor: Executor) -> bool:
+    """Tell whether this is in an application that has the executor already: a sync caller inside of it goes before."""
+    context = _thread_sensitive.get(None)
+    return context is not None and SyncToAsync.context_to_thread_executor.get(context) is executor
 
 
 async def in_django_thread(call: Callable[[], T]) -> T:
@@ -150,7 +157,9 @@ def _run(call: Callable[[], T], holding: _Holding, loop: asyncio.AbstractEventLo
 
 def _executor(call: Callable[[], Any]) -> Executor:
     lane = overriding()
-    executor = lane.executor if lane is not None else _calling_thread()
+    executor = _calling_thread()
+    if executor is None and lane is not None:
+        executor = lane.executor
     held = _held.get()
     nested = held is not None and not held.over
     if executor is None and not nested:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
+from django.conf import settings
 from django.db import connection, transaction
 from django.http import HttpRequest, HttpResponse
 from django.test import TestCase, TransactionTestCase, override_settings
@@ -21,6 +22,7 @@ from django.utils import translation
 
 from microasgi import HTMLResponse, MicroASGI, Request, WebSocket
 from microasgi.django.beside import asgi
+from microasgi.django.bridge import bridge
 from microasgi.django.testclient import AsyncDjangoTestClient, DjangoTestClient
 from microasgi.exceptions import ConfigurationError, WebSocketDisconnect
 from tests.django.loaded import Note, User, urls
@@ -38,7 +40,14 @@ def post(request: HttpRequest) -> HttpResponse:
     return HttpResponse(request.method)
 
 
-urlpatterns = [*urls.urlpatterns, path("refuse/", refuse), path("post/", post)]
+def sync_middleware(get_response: Any) -> Any:
+    """Be a middleware that knows nothing of async: what is inside runs while this thread waits."""
+
+    def middleware(request: HttpRequest) -> HttpResponse:
+        return get_response(request)  # type: ignore[no-any-return]
+
+    return middleware
+
 
 app = MicroASGI()
 
@@ -104,6 +113,13 @@ async def socket(websocket: WebSocket) -> None:
         await Note.objects.acreate(text=text)
         await websocket.send_json({"user": user.get_username(), "count": await Note.objects.acount()})
 
+
+urlpatterns = [
+    *urls.urlpatterns,
+    path("refuse/", refuse),
+    path("post/", post),
+    path("inside/", bridge(app)),
+]
 
 plain = MicroASGI()
 
@@ -203,6 +219,17 @@ class InATestCase(TestCase):
         before = translation.get_language(), get_script_prefix()
         assert self.http.get("/api/stream").text == "fr"
         assert (translation.get_language(), get_script_prefix()) == before
+
+    def test_an_application_inside_the_urlconf_sees_the_tests_rows(self) -> None:
+        assert self.http.get("/inside/async").json() == {"count": self.begun + 1}
+        assert self.http.get("/inside/sync").json() == {"count": self.begun + 1, "main": True}
+
+    def test_it_does_so_below_sync_middleware(self) -> None:
+        with override_settings(MIDDLEWARE=[*settings.MIDDLEWARE, f"{__name__}.sync_middleware"]):
+            with DjangoTestClient(asgi({"/api": app})) as client:
+                for kind in ("async", "sync", "back"):
+                    assert client.get(f"/inside/{kind}").json()["count"] == self.begun + 1
+                assert client.get("/count/").json() == {"count": self.begun + 1}
 
     def test_two_clients_take_turns(self) -> None:
         with DjangoTestClient(application()) as other, self.http.websocket_connect("/api/ws") as ws:
@@ -357,6 +384,21 @@ class InAnAsyncTest(TestCase):
         async with AsyncDjangoTestClient(application()) as client:
             answers = await asyncio.gather(*(client.get(f"/api/{kind}") for kind in ["async", "sync", "back"] * 5))
         assert {answer.status_code for answer in answers} == {200}
+
+    async def test_what_a_view_raises_is_raised_here(self) -> None:
+        with override_settings(ROOT_URLCONF=__name__):
+            async with AsyncDjangoTestClient(application()) as client:
+                with pytest.raises(LookupError, match="a view that fails"):
+                    await client.get("/refuse/")
+
+    async def test_below_sync_middleware_everything_is_seen_as_well(self) -> None:
+        begun = await Note.objects.acount()
+        await Note.objects.acreate(text="of the test")
+        middleware = [*settings.MIDDLEWARE, f"{__name__}.sync_middleware"]
+        with override_settings(ROOT_URLCONF=__name__, MIDDLEWARE=middleware):
+            async with AsyncDjangoTestClient(asgi({"/api": app})) as client:
+                for kind in ("async", "sync", "back"):
+                    assert (await client.get(f"/inside/{kind}")).json()["count"] == begun + 1
 
     async def test_the_sync_client_says_which_one_to_take(self) -> None:
         with pytest.raises(RuntimeError, match="use AsyncDjangoTestClient"):
@@ -514,6 +556,7 @@ ASGI = """
 import os
 
 from microasgi.django.beside import asgi
+from microasgi.django.bridge import bridge
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mysite.settings")
 
