@@ -111,15 +111,18 @@ async def in_django_thread(call: Callable[[], T]) -> T:
     loop. When the caller is cancelled, a call that still waits for a thread is not begun; one that runs is awaited,
     then the cancellation goes on.
     """
-    holding = _Holding()
     executor = _executor(call)
     once = _Once(executor)
-    work = partial(_run, call, holding, asyncio.get_running_loop())
-    hop: Any = sync_to_async(
-        work, thread_sensitive=False, executor=cast(ThreadPoolExecutor, once), context=copy_context()
-    )
+    result: Any = None
     try:
-        return cast(T, await hop())
+        # A scope, so that what the thread starts on the loop with anyio.from_thread is cancelled with the caller.
+        with anyio.CancelScope() as scope:
+            work = partial(_run, call, _Holding(), asyncio.get_running_loop(), scope)
+            hop: Any = sync_to_async(
+                work, thread_sensitive=False, executor=cast(ThreadPoolExecutor, once), context=copy_context()
+            )
+            result = await hop()
+        return cast(T, result)
     except asyncio.CancelledError:
         await once.done()
         raise
@@ -141,17 +144,19 @@ _held: Final[ContextVar[_Holding | None]] = ContextVar("held", default=None)
 _stay: Final[ContextVar[Stay | None]] = ContextVar("stay", default=None)
 
 
-def _run(call: Callable[[], T], holding: _Holding, loop: asyncio.AbstractEventLoop) -> T:
+def _run(call: Callable[[], T], holding: _Holding, loop: asyncio.AbstractEventLoop, scope: anyio.CancelScope) -> T:
     _held.set(holding)
     mine: dict[str, Any] = vars(threadlocals)
     outer = dict(mine)
     try:
         with claim_worker_thread(get_async_backend("asyncio"), loop):
+            mine["current_cancel_scope"] = scope
             return call()
     except StopIteration as error:  # no future can hold one
         raise RuntimeError("the function raised StopIteration") from error
     finally:
         holding.over = True
+        mine.clear()
         mine.update(outer)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context, ContextVar
 from functools import partial
 from typing import Annotated, Any
@@ -13,11 +14,12 @@ import anyio
 import pytest
 from asgiref.sync import async_to_sync
 from django.db import connection, transaction
-from django.test import TestCase
+from django.test import TestCase, override_settings
 from django.utils import timezone, translation
 
 from microasgi import MicroASGI, Request, StreamingResponse
 from microasgi.concurrency import run_in_threadpool
+from microasgi.django.connections import TICK, Care
 from microasgi.django.database import db
 from microasgi.django.lanes import staff
 from microasgi.django.threads import ThreadsLayer, in_django_thread
@@ -200,6 +202,49 @@ async def test_a_cancelled_anyio_scope_waits_for_the_thread() -> None:
     assert order == ["thread"]
 
 
+async def test_what_a_thread_waits_for_on_the_loop_is_cancelled_with_the_caller() -> None:
+    waiting, order = asyncio.Event(), []
+
+    async def forever() -> None:
+        waiting.set()
+        await anyio.sleep_forever()
+
+    def work(wait: Callable[[], None]) -> None:
+        try:
+            wait()
+        finally:
+            order.append("thread")
+
+    for wait in (async_to_sync(forever), partial(anyio.from_thread.run, forever)):
+        waiting.clear()
+        with anyio.fail_after(PATIENCE), anyio.CancelScope() as scope:
+            async with anyio.create_task_group() as group:
+                group.start_soon(in_django_thread, partial(work, wait))
+                await waiting.wait()
+                scope.cancel()
+    assert order == ["thread"] * 2
+
+
+async def test_a_thread_may_ask_whether_its_caller_is_cancelled() -> None:
+    begun, noticed = threading.Event(), threading.Event()
+
+    def work() -> None:
+        begun.set()
+        try:
+            while True:
+                anyio.from_thread.check_cancelled()
+                threading.Event().wait(0.01)
+        finally:
+            noticed.set()
+
+    with anyio.fail_after(PATIENCE), anyio.CancelScope() as scope:
+        async with anyio.create_task_group() as group:
+            group.start_soon(in_django_thread, work)
+            await until(begun.is_set)
+            scope.cancel()
+    assert noticed.is_set()
+
+
 async def test_a_call_that_waits_for_a_thread_is_not_begun_when_its_caller_is_cancelled() -> None:
     go_on, late = threading.Event(), threading.Event()
     holders = [asyncio.create_task(in_django_thread(lambda: go_on.wait(PATIENCE))) for _ in range(8)]
@@ -330,6 +375,54 @@ async def test_a_sync_function_that_leaves_a_transaction_open_fails_and_is_rolle
     with pytest.raises(transaction.TransactionManagementError, match="left open.*atomic"):
         await in_django_thread(work)
     assert await db(Note.objects.count) == 0
+
+
+async def test_a_suspended_generator_does_not_excuse_others_that_leave_a_transaction_open() -> None:
+    def rows() -> Generator[str]:
+        yield here()
+        yield here()
+
+    def work() -> None:
+        transaction.atomic().__enter__()
+
+    generator = rows()
+    thread = await in_django_thread(partial(next, generator))
+    with pytest.raises(transaction.TransactionManagementError):
+        await other_task(in_django_thread(work))
+    assert await in_django_thread(partial(next, generator)) == thread
+
+
+async def test_without_a_max_age_each_call_begins_without_an_open_connection() -> None:
+    def work() -> bool:
+        before = connection.connection is not None
+        Note.objects.count()
+        return before
+
+    assert [await in_django_thread(work) for _ in range(5)] == [False] * 5
+
+
+async def test_the_queries_that_debug_keeps_are_those_of_one_call() -> None:
+    def work() -> int:
+        Note.objects.count()
+        return len(connection.queries)
+
+    with override_settings(DEBUG=True):
+        assert [await in_django_thread(work) for _ in range(3)] == [1] * 3
+
+
+def test_a_connection_that_nothing_closes_does_not_keep_its_thread_busy() -> None:
+    def work() -> float | None:
+        connection.ensure_connection()
+        connection.close_at = 0
+        try:
+            return Care().pause()
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as executor:
+        pause = executor.submit(work).result(PATIENCE)
+    assert pause is not None
+    assert pause > TICK / 2
 
 
 async def other_task(awaitable: Any) -> Any:
