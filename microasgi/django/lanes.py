@@ -12,7 +12,7 @@ import threading
 from collections.abc import Generator
 from concurrent.futures import Executor
 from contextlib import contextmanager
-from contextvars import copy_context
+from contextvars import ContextVar, copy_context
 from typing import Any, Final, cast
 
 from asgiref.sync import ThreadSensitiveContext
@@ -73,6 +73,7 @@ class Staff:
 _now: Any = None
 _lock = threading.Lock()
 _overrides: Final[list[Lane]] = []
+_nearest: Final[ContextVar[Lane | None]] = ContextVar("nearest", default=None)
 
 
 def staff() -> Staff:
@@ -90,8 +91,8 @@ def new_staff() -> Staff:
 
 
 def overriding() -> Lane | None:
-    """Return the lane that stands for all threads, if `override` says so."""
-    return _overrides[-1] if _overrides else None
+    """Return the lane that stands for all threads, if an `override` says so: one around this code, or else the last."""
+    return _nearest.get() or (_overrides[-1] if _overrides else None)
 
 
 @contextmanager
@@ -100,12 +101,14 @@ def override(executor: Executor) -> Generator[None]:
 
     For tests: it has to run one call at a time, in one thread. Its connections are not tended.
     """
-    lane = Lane(executor)
+    lane, before = Lane(executor), _nearest.get()
     _overrides.append(lane)
+    _nearest.set(lane)
     try:
         yield
     finally:
         _overrides.remove(lane)
+        _nearest.set(before)
 
 
 def _setting(name: str, default: int) -> int:

@@ -287,6 +287,24 @@ async def test_an_override_is_the_pool_and_every_lane() -> None:
         assert "the-test_0" not in await serve(handler)
 
 
+async def test_of_two_overrides_each_counts_for_what_begins_inside_of_it() -> None:
+    async def handler() -> set[str]:
+        return {await sync_to_async(here)(), await run_in_threadpool(here)}
+
+    async def client(name: str) -> set[str]:
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            found.update(await handler())
+
+        found: set[str] = set()
+        with ThreadPoolExecutor(1, name) as executor, override(executor):
+            await anyio.sleep(0.05)
+            await ThreadsLayer(app)({"type": "http"}, None, None)  # type: ignore[arg-type]
+            await anyio.sleep(0.05)
+        return found
+
+    assert await asyncio.gather(client("first"), client("second")) == [{"first_0"}, {"second_0"}]
+
+
 @pytest.mark.parametrize("value", [0, -1, "8", 2.5, True, None])
 def test_a_number_of_threads_is_a_number_of_threads(value: Any) -> None:
     with override_settings(MICROASGI={"LANES": value}), pytest.raises(ConfigurationError, match="LANES"):
