@@ -69,7 +69,7 @@ def check_application(**_: Any) -> list[CheckMessage]:
 
 def check_runserver(**_: Any) -> list[CheckMessage]:
     """W001: `manage.py runserver` serves WSGI, where no application stands beside Django."""
-    if sys.argv[1:2] != ["runserver"] or apps.is_installed("daphne") or apps.is_installed("channels"):
+    if sys.argv[1:2] != ["runserver"] or apps.is_installed("daphne"):
         return []
     names = [mounted.prefix or "/" for mounted in _mounted() if mounted.way != "inside"]
     if not names:
