@@ -37,6 +37,7 @@ class Care:
     def __init__(self, every: float = 0.0) -> None:
         self._every = every
         self._last = time.monotonic()
+        self._mine: dict[str, BaseDatabaseWrapper] = {}  # to ask Django for them costs more than all the rest
         self._cursors: WeakSet[Any] = WeakSet()
         self._holder: ref[GeneratorType[Any, Any, Any]] | None = None
         for alias in connections:
@@ -53,7 +54,7 @@ class Care:
 
         TransactionManagementError if another one did, which is rolled back.
         """
-        used = _used()
+        used = list(self._mine.values())
         self._judge([each for each in used if each.in_atomic_block], generator)
         for connection in used:
             if connection.errors_occurred and connection.connection is not None and not connection.in_atomic_block:
@@ -67,22 +68,24 @@ class Care:
         """Return after how many seconds without a call `rest` is to be called; None for never."""
         if self._cursors or self._holder is not None:
             return TICK
-        closing = [each.close_at for each in _used() if each.connection is not None and each.close_at is not None]
+        closing = [
+            each.close_at for each in self._mine.values() if each.connection is not None and each.close_at is not None
+        ]
         if not closing:
             return None
         # After a boundary a tick at least: there are connections that nothing closes, as sqlite's in memory.
-        return max(min(closing), self._last + max(self._every, TICK)) - time.monotonic()
+        return max(0.0, max(min(closing), self._last + max(self._every, TICK)) - time.monotonic())
 
     def rest(self) -> None:
         """Pass a boundary without a call; a transaction whose generator is gone is rolled back."""
         if not self.occupied:
             self._holder = None
-            self._forget([each for each in _used() if each.in_atomic_block])
+            self._forget([each for each in self._mine.values() if each.in_atomic_block])
         self._pass_boundary()
 
     def end(self) -> None:
         """Close everything: the thread ends."""
-        self._forget(_used())
+        self._forget(list(self._mine.values()))
 
     def _judge(self, in_transaction: list[BaseDatabaseWrapper], generator: GeneratorType[Any, Any, Any] | None) -> None:
         if not in_transaction:
@@ -103,7 +106,7 @@ class Care:
 
     def _pass_boundary(self) -> None:
         self._last = time.monotonic()
-        used = _used()
+        used = list(self._mine.values())
         if settings.DEBUG:
             for connection in used:
                 connection.queries_log.clear()
@@ -149,7 +152,4 @@ class Care:
             return cursor
 
         connection.chunked_cursor = chunked_cursor
-
-
-def _used() -> list[BaseDatabaseWrapper]:
-    return list(connections.all(initialized_only=True))
+        self._mine[alias] = connection

@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import os
 import threading
+import time
 from collections.abc import Generator
 from concurrent.futures import Executor
 from contextlib import contextmanager
@@ -66,8 +67,9 @@ class Staff:
 
     def end(self) -> None:
         """End the threads and close their connections; the next call starts them again."""
+        deadline = time.monotonic() + LAST_WORDS
         for workers in [self.pool, *(cast(Workers, lane.executor) for lane in self.lanes)]:
-            workers.end(LAST_WORDS)
+            workers.end(max(0.0, deadline - time.monotonic()))
 
 
 _now: Any = None

@@ -425,6 +425,20 @@ def test_a_connection_that_nothing_closes_does_not_keep_its_thread_busy() -> Non
     assert pause > TICK / 2
 
 
+def test_a_connection_that_is_overdue_is_closed_at_once() -> None:
+    def work() -> tuple[float | None, bool]:
+        care = Care(every=0.01)
+        connection.ensure_connection()
+        connection.close_at = 0
+        threading.Event().wait(TICK + 0.1)
+        pause = care.pause()
+        care.rest()
+        return pause, connection.connection is None
+
+    with ThreadPoolExecutor(1) as executor:
+        assert executor.submit(work).result(PATIENCE) == (0.0, True)
+
+
 async def other_task(awaitable: Any) -> Any:
     """Await as another request would: in a context of its own."""
     return await asyncio.get_running_loop().create_task(awaitable, context=Context())
