@@ -10,10 +10,6 @@ by PUBLISH, the very same bytes to the hub's and the pub/sub layer's members (th
 2,000 deliveries a second, at most 50 messages a second, for processor time and latency where nothing comes in bundles.
 
 Processor time is that of the members' process alone. It is what to compare on a machine that others use too.
-
-    python benchmarks/realtime.py --slow        # 90 members that keep up and 10 that sleep, by each overflow policy
-
-Every message that a slow member has not got has to be among those that its subscription has counted.
 """
 
 from __future__ import annotations
@@ -34,7 +30,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from microasgi.realtime import Hub, SlowReader
+from microasgi.realtime import Hub
 from tests.redis_server import running_redis
 
 SYSTEMS = ("hub-memory", "channels-memory", "hub-redis", "channels-pubsub", "channels-core")
@@ -221,47 +217,6 @@ def run_publisher(system: str, url: str) -> None:
             pipeline.execute()
 
 
-async def read_slowly(hub: Hub, overflow: Any, pause: float, seen: list[Any], ready: asyncio.Semaphore) -> None:
-    subscription, got = hub.subscribe(GROUP, overflow=overflow), 0
-    async with subscription:
-        ready.release()
-        try:
-            async for message in subscription:
-                got += 1
-                if "last" in message["text"]:
-                    break
-                await asyncio.sleep(pause)
-        except SlowReader:
-            pass
-    seen.append((got, subscription.dropped))
-
-
-async def lose(url: str, overflow: Any, members: int = 100, messages: int = 20_000) -> None:
-    """Publish more than some members can read, as fast as the others can, and print what each kind got."""
-    hub, tally, ready, seen = Hub(url, prefix="slow"), Tally(members), asyncio.Semaphore(0), list[Any]()
-    async with hub.lifespan():
-        slow = [asyncio.create_task(read_slowly(hub, overflow, 0.005, seen, ready)) for _ in range(members // 10)]
-        quick = members - len(slow)
-        tasks = [asyncio.create_task(read_hub(hub, number, tally, ready)) for number in range(quick)]
-        for _ in range(members):
-            await ready.acquire()
-        publisher = Publisher("slow", url, None)
-        await publisher.start()
-        for sent in range(BUNDLE, messages + 1, BUNDLE):
-            await publisher.publish(BUNDLE)
-            await tally.reach((sent - 2 * BUNDLE) * quick)
-        await tally.reach(messages * quick)
-        lost = messages * quick - tally.received
-        await asyncio.sleep(1)
-        await hub.publish(GROUP, {"text": "last"})
-        await asyncio.gather(*slow)
-        dropped = hub.metrics()["dropped"]
-        for task in tasks:
-            task.cancel()
-    got, counted = sum(one[0] for one in seen), sum(one[1] for one in seen)
-    print(f"| {overflow} | {messages:,} | {lost} | {got / len(slow):,.0f} | {counted / len(slow):,.0f} | {dropped:,} |")
-
-
 def compare(arguments: argparse.Namespace) -> None:
     """Let the systems take turns, and print a table."""
     titles = ("system", "members", "deliveries/s", "CPU us", "lost", "at msg/s", "CPU us", "lost", "p50 ms", "p99 ms")
@@ -311,7 +266,6 @@ def main() -> None:
     parser.add_argument("--systems", default=",".join(SYSTEMS))
     parser.add_argument("--seconds", type=float, default=1.0)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--slow", action="store_true")
     parser.add_argument("--publish", nargs=2, help=argparse.SUPPRESS)
     parser.add_argument("--hold", nargs=4, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -320,18 +274,8 @@ def main() -> None:
     elif arguments.hold:
         system, url, members, seconds = arguments.hold
         asyncio.run(hold(system, url, int(members), float(seconds)))
-    elif arguments.slow:
-        compare_policies()
     else:
         compare(arguments)
-
-
-def compare_policies() -> None:
-    print("| policy | published | lost by 90 quick | a slow one: got | dropped, counted | the hub counts |")
-    print("|---|---|---|---|---|---|", flush=True)
-    with tempfile.TemporaryDirectory() as folder, running_redis(str(shutil.which("redis-server")), Path(folder)) as url:
-        for overflow in ("drop_oldest", "drop_newest", "close"):
-            asyncio.run(lose(url, overflow))
 
 
 if __name__ == "__main__":
