@@ -34,7 +34,13 @@ _thread_sensitive: Final = SyncToAsync.thread_sensitive_context
 class ThreadsLayer:
     """Run the sync functions of an application in Django's pool and its async ORM in a lane.
 
-    At most THREADS + LANES connections are open for each database and process (settings.MICROASGI, 8 and 4).
+    A process has THREADS pool threads and LANES lanes (settings.MICROASGI, 8 and 4), for all its applications and event
+    loops; the end of the last lifespan ends them. So at most THREADS + LANES connections are open for each database,
+    and one more for each call that a sync function waits for with `anyio.from_thread`. CONN_MAX_AGE and
+    CONN_HEALTH_CHECKS apply after each call in the pool, and in a lane once a second, between two operations and never
+    under an iteration: with CONN_MAX_AGE = 0 a lane closes its connection within a second or when its iterations end.
+
+    Under `async_to_sync` (TestCase, AsyncClient, WSGI) everything runs in the caller's thread and on its connection.
     `own_lane=False` leaves the async ORM where it is: inside of a Django view, which has a thread of its own.
     """
 
