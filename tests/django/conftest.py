@@ -28,7 +28,8 @@ def project() -> Iterator[None]:
     from django.db import connections
 
     django.setup()
-    call_command("migrate", run_syncdb=True, verbosity=0)
+    call_command("migrate", verbosity=0)
+    call_command("migrate", run_syncdb=True, verbosity=0)  # notes has no migrations, and refers to users
     yield
     connections.close_all()
     path = Path(os.environ["PROJECT_DATABASE"])
