@@ -187,6 +187,8 @@ async def hold(system: str, url: str, members: int, seconds: float) -> None:
     memory = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / members
     publisher = Publisher(system, url, hub.publish if hub else layer.group_send)
     await publisher.start()
+    await publisher.publish(1)
+    await tally.reach(members)
     print(json.dumps({"kib": memory}), flush=True)
     while await asyncio.to_thread(sys.stdin.readline):
         fast = await run_fast(publisher, tally, members, seconds)
