@@ -134,16 +134,18 @@ async def test_sockets_keep_their_lane_and_own_no_thread() -> None:
 
 
 async def test_a_socket_that_is_open_and_idle_keeps_no_connection_open() -> None:
+    before = open_files()
+
     async def socket() -> None:
         await Note.objects.acount()
         assert await sync_to_async(is_open)()
-        await until(lambda: not open_files())
+        await until(lambda: open_files() <= before)
 
     await serve(socket, "websocket")
 
 
 def open_files() -> int:
-    """How many connections to the database are open in this process (Linux)."""
+    """How many connections to the database are open in this process (Linux), those of earlier tests included."""
     path = os.environ["PROJECT_DATABASE"]
     folder = Path("/proc/self/fd")
     if not folder.is_dir():
@@ -242,12 +244,13 @@ async def test_the_end_of_the_lifespan_ends_the_threads_and_closes_their_connect
     async def lane(request: Request) -> dict[str, Any]:
         return {"count": await Note.objects.acount()}
 
+    before = open_files()
     for _ in range(2):  # and a second lifespan starts them again
         async with AsyncTestClient(app) as client:
             assert (await client.get("/")).json() == (await client.get("/async")).json() == {"count": 0}
             assert lane_threads()
         assert not lane_threads()
-        assert not open_files()
+        assert open_files() <= before
 
 
 async def test_the_lifespan_itself_may_use_the_orm() -> None:
