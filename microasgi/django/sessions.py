@@ -47,6 +47,10 @@ _LATE: Final = (
     "the session was changed in %s %r after the %s, and the change is lost: change it before, or write "
     "`await session.asave()` after the change"
 )
+_UNTOLD: Final = (
+    "the session was saved under another key in %s %r after the %s, when no cookie can tell the client: begin a "
+    "session, change its key, and change one that is kept in a cookie, before"
+)
 _GONE: Final = "the session was deleted before the request completed: the user may have logged out meanwhile"
 
 
@@ -73,6 +77,20 @@ class Store(SessionBase):
         await super().asave(must_create)
         if self.began:
             self.modified = False
+
+    def flush(self) -> None:
+        """Delete it where it is kept, and forget all of it."""
+        super().flush()
+        self._settle_flush()
+
+    async def aflush(self) -> None:
+        """Delete it where it is kept, and forget all of it."""
+        await super().aflush()
+        self._settle_flush()
+
+    def _settle_flush(self) -> None:
+        if self.began and not _plan().in_cookie:
+            self.modified = False  # it is gone, whatever the client still sends
 
     def exists(self, session_key: str) -> bool:
         """Tell whether there is a session with this key."""
@@ -157,9 +175,10 @@ class SessionLayer:
         key = session_key(scope)
         session: Any = _open(scope, key)
         interrupted = began = False
+        told: str | None = None  # the key that the client has
 
         async def finishing(message: Message) -> None:
-            nonlocal interrupted, began
+            nonlocal interrupted, began, told
             if interrupted:
                 raise OSError("this request has been answered: its session was deleted meanwhile")
             if not began and message["type"] in _STARTS:
@@ -172,6 +191,7 @@ class SessionLayer:
                     return
                 began = session.began = True
                 session.modified = False
+                told = session.session_key
             await send(message)
 
         try:
@@ -179,9 +199,10 @@ class SessionLayer:
         except OSError:
             if not interrupted:
                 raise
-        if began and session.modified:
+        lost = session.modified
+        if began and (lost or session.session_key not in (None, told)):
             after = "response began" if scope["type"] == "http" else "handshake"
-            logger.warning(_LATE, scope.get("method", "websocket"), scope["path"], after)
+            logger.warning(_LATE if lost else _UNTOLD, scope.get("method", "websocket"), scope["path"], after)
 
 
 def _open(scope: Scope, key: str | None) -> Any:

@@ -83,8 +83,34 @@ class _OfSession:
         return _nobody()
 
     def __call__(self) -> Any:
-        request: Any = SimpleNamespace(session=self.session)
+        session: Any = self.session
+        request: Any = SimpleNamespace(session=_Unchanged(session) if getattr(session, "began", False) else session)
         return auth.get_user(request)
+
+
+class _Unchanged:
+    """A session as `auth.get_user` reads it, where no cookie can be sent any more.
+
+    Of a session that a former SECRET_KEY has signed Django changes the key: a client that is not told is logged out.
+    """
+
+    def __init__(self, session: SessionBase) -> None:
+        self._session = session
+
+    def __getitem__(self, name: str) -> Any:
+        return self._session[name]
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return self._session.get(name, default)
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        """Leave the renewal to the client's next request."""
+
+    def cycle_key(self) -> None:
+        """Leave the renewal to the client's next request."""
+
+    def flush(self) -> None:
+        """Leave it to the client's next request, which takes the cookie away as well."""
 
 
 class _OfRequest:
@@ -156,10 +182,8 @@ async def login(connection: HTTPConnection[Any], user: Any, backend: str | None 
 async def logout(connection: HTTPConnection[Any]) -> None:
     """Log the user out and forget the session, as Django's `logout` does."""
     scope = connection.scope
-    begun = _has_begun(scope)
+    _session(scope)
     await in_django_thread(partial(auth.logout, django_request(scope)))
-    if begun:
-        scope["session"].modified = False  # it is gone already
     _settle(scope, _nobody())
 
 
@@ -174,7 +198,9 @@ async def revalidate(connection: HTTPConnection[Any]) -> bool:
     before = _unwrapped(known)
     if before is not None and not before.is_authenticated:
         return True
-    now = await in_django_thread(_OfSession(type(session)(session.session_key)))
+    stored = type(session)(session.session_key)
+    stored.began = True
+    now = await in_django_thread(_OfSession(stored))
     if not now.is_authenticated or (before is not None and before != now):
         return False
     _settle(scope, now)

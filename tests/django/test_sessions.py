@@ -433,6 +433,49 @@ async def test_a_later_change_that_nobody_saves_is_named_in_the_log(caplog: pyte
     assert "asave()" in caplog.text
 
 
+async def begin_anew(session: Any) -> None:
+    await session.acycle_key()
+    await session.aset("x", 2)
+    await session.asave()
+
+
+async def save(session: Any) -> None:
+    await session.aset("x", 2)
+    await session.asave()
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("engine", "act", "has_session"),
+    [("db", begin_anew, True), ("db", save, False), ("signed_cookies", save, True)],
+    ids=lambda value: getattr(value, "__name__", str(value)),
+)
+async def test_a_later_change_that_needs_a_cookie_is_named_in_the_log(
+    engine: str, act: Callable[[Any], Any], has_session: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def handler(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await act(websocket.session)
+        await websocket.send_text("hello")
+
+    with using(engine):
+        await talk(handler, await db(new_session, x=1) if has_session else None)
+    assert "no cookie" in caplog.text
+
+
+@pytest.mark.anyio
+async def test_a_session_that_is_flushed_later_is_gone(caplog: pytest.LogCaptureFixture) -> None:
+    async def handler(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await websocket.session.aflush()
+        await websocket.send_text("hello")
+
+    key = await db(new_session, x=1)
+    await talk(handler, key)
+    assert await db(kept, key) == {}
+    assert not caplog.text
+
+
 @pytest.mark.anyio
 async def test_a_handshake_whose_session_was_deleted_meanwhile_is_refused() -> None:
     async def handler(websocket: WebSocket) -> None:

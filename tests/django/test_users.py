@@ -57,12 +57,16 @@ def ada() -> Any:
     return User().objects.create_user("ada", password="secret of ada")
 
 
+def session_of(user: Any) -> str:
+    browser = Client()
+    browser.force_login(user)
+    return browser.cookies["sessionid"].value
+
+
 @pytest.fixture
 def key(ada: Any) -> str:
     """The key of a session in which Ada has logged in to the Django site."""
-    browser = Client()
-    browser.force_login(ada)
-    return browser.cookies["sessionid"].value
+    return session_of(ada)
 
 
 def application(handler: Callable[..., Any], **options: Any) -> ThreadsLayer:
@@ -488,6 +492,40 @@ async def test_a_hub_closes_sockets_of_users_who_may_not_stay(key: str) -> None:
     with pytest.raises(WebSocketDisconnect) as closed:
         await connect(handler, key)
     assert closed.value.code == 4401
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("asks", [True, False], ids=["knows the user", "has not asked"])
+async def test_a_session_of_a_former_key_stays_as_it_is_where_no_cookie_can_be_sent(ada: Any, asks: bool) -> None:
+    async def handler(websocket: WebSocket) -> None:
+        await websocket.accept()
+        if asks:
+            await websocket.user()
+        await revalidate(websocket)
+        await websocket.send_text(str(await revalidate(websocket)))
+
+    with override_settings(SECRET_KEY="the former key"):
+        key = await db(session_of, ada)
+    with override_settings(SECRET_KEY_FALLBACKS=["the former key"]):
+        assert await connect(handler, key) == "True"
+    assert await store_class()().aexists(key)
+
+
+@pytest.mark.anyio
+async def test_a_logout_that_cannot_take_the_cookie_away_is_named_in_the_log(
+    ada: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def handler(websocket: WebSocket) -> None:
+        await websocket.accept()
+        await logout(websocket)
+        await websocket.send_text("out")
+
+    with override_settings(SESSION_ENGINE="django.contrib.sessions.backends.signed_cookies"):
+        await connect(handler, await db(session_of, ada))
+    assert "the change is lost" in caplog.text
+    caplog.clear()
+    await connect(handler, await db(session_of, ada))
+    assert not caplog.text
 
 
 @pytest.mark.anyio
