@@ -35,7 +35,8 @@ _FORMS: Final = (b"application/x-www-form-urlencoded", b"multipart/form-data")
 _STARTS: Final = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
 _FIELD: Final = "csrfmiddlewaretoken"
 _UNCHECKED: Final = "microasgi.django_unchecked"
-_FOREIGN: Final = "a page of another site may not open this websocket with the user's cookies"
+_FOREIGN: Final = "a page of another site may not do this with the user's cookies or password"
+_OF_BROWSERS: Final = frozenset({b"basic", b"digest", b"negotiate", b"ntlm"})  # no page has to know them
 
 
 def csrf_token(connection: HTTPConnection[Any]) -> str:
@@ -51,8 +52,9 @@ class CSRFLayer:
 
     The token is in the header (X-CSRFToken) or in the field `csrfmiddlewaretoken` of a form; Origin, Referer and
     CSRF_TRUSTED_ORIGINS count as for Django's views. A form is read under the limits of the application: an upload
-    that is larger, or streamed, sends the header. Handshakes with cookies have to come from this host or from
-    CSRF_TRUSTED_ORIGINS. Requests without the session's cookie pass; `login` looks at where they come from.
+    that is larger, or streamed, sends the header. Requests without the session's cookie, and handshakes, need none:
+    with other cookies, or a password that the browser knows (Basic, Digest, Negotiate), they have to come from a page
+    of this host or of CSRF_TRUSTED_ORIGINS, or from no page; without they pass. `login` wants that of all of them.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -70,15 +72,15 @@ class CSRFLayer:
                 message = await _with_cookie(held.request, scope, message)
             await send(message)
 
-        if kind == "websocket":
-            if _is_foreign(scope):
-                await deny(scope, receive, send, HTTPException(403, _FOREIGN))
-                return
-        elif scope["method"] not in _SAFE:
-            if _has_session(scope):
-                await self._check(scope, receive, send, finishing)
-                return
-            scope[_UNCHECKED] = True
+        is_safe = kind == "http" and scope["method"] in _SAFE
+        if kind == "http" and not is_safe and _has_session(scope):
+            await self._check(scope, receive, send, finishing)
+            return
+        if not is_safe and _is_foreign(scope):
+            refuse = deny if kind == "websocket" else answer_error
+            await refuse(scope, receive, send, HTTPException(403, _FOREIGN))
+            return
+        scope[_UNCHECKED] = not is_safe
         await self.app(scope, receive, finishing)
 
     async def _check(self, scope: Scope, receive: Receive, send: Send, finishing: Send) -> None:
@@ -191,22 +193,29 @@ async def _with_cookie(request: HttpRequest, scope: Scope, message: Message) -> 
 
 
 def _is_foreign(scope: Scope) -> bool:
-    """Tell whether a handshake brings cookies, and comes from a page of an origin that is neither ours nor trusted.
+    """Tell whether it has the user's credentials, and comes from a page of an origin that is neither ours nor trusted.
 
-    An origin that the site trusts needs no leave of the application's `allowed_origins`.
+    A websocket of an origin that the site trusts needs no leave of the application's `allowed_origins`.
     """
-    headers = scope["headers"]
-    origin = find_header(headers, b"origin")
+    origin = find_header(scope["headers"], b"origin")
     if origin is None:
+        return False
+    is_users = _has_credentials(scope)
+    if not is_users and scope["type"] == "http":
         return False
     if _judge().is_verified(django_request(scope)):
         scope["microasgi.origin_allowed"] = True
         return False
-    if find_header(headers, b"cookie") is None:
-        return False
-    # A page that came by https may always open it: where a proxy ends TLS, the server sees http.
+    # A page that came by https is always one of this host: where a proxy ends TLS, the server sees http.
     scheme, _, authority = origin.decode("latin-1").lower().partition("://")
-    return scheme != "https" or not is_own_host(scope, scheme, authority)
+    return is_users and (scheme != "https" or not is_own_host(scope, scheme, authority))
+
+
+def _has_credentials(scope: Scope) -> bool:
+    """Tell whether it brings what browsers send by themselves, whatever page has asked them to."""
+    headers = scope["headers"]
+    kind = (find_header(headers, b"authorization") or b"").partition(b" ")[0]
+    return find_header(headers, b"cookie") is not None or kind.lower() in _OF_BROWSERS
 
 
 def refuse_foreign_login(scope: Scope, request: HttpRequest) -> None:

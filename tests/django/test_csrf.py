@@ -148,6 +148,36 @@ def test_a_request_without_the_sessions_cookie_passes() -> None:
     assert ask(cookie="xsessionid=1").status == 200
 
 
+AMBIENT = [{"cookie": "jwt=1"}, {"cookie": None, "authorization": "Basic YTpi"}, {"authorization": "Negotiate x"}]
+
+
+@pytest.mark.parametrize("credentials", AMBIENT, ids=str)
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [
+        (None, 200),
+        ("http://testserver", 200),
+        ("https://testserver", 200),
+        ("https://partner.example", 200),
+        ("https://evil.example", 403),
+        ("null", 403),
+    ],
+)
+def test_what_browsers_send_on_their_own_counts_from_pages_of_this_host_or_trusted_ones(
+    credentials: dict[str, Any], origin: str | None, status: int
+) -> None:
+    given = {"cookie": "theme=dark", **credentials, **({} if origin is None else {"origin": origin})}
+    with override_settings(CSRF_TRUSTED_ORIGINS=["https://partner.example"]):
+        assert ask(**given).status == status
+        assert ask("DELETE", **given).status == status
+        assert ask("GET", **given).status == 200
+
+
+def test_a_page_of_another_site_may_bring_a_token_of_its_own() -> None:
+    assert ask(cookie=None, origin="https://app.example").status == 200
+    assert ask(cookie=None, origin="https://app.example", authorization="Bearer x").status == 200
+
+
 def test_the_answer_says_why_and_the_log_of_django_too(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "django.security.csrf"):
         response = ask(accept="application/json")
@@ -330,6 +360,7 @@ async def test_a_handshake_with_cookies_comes_from_here_or_from_a_trusted_origin
 @pytest.mark.anyio
 async def test_a_handshake_without_cookies_is_left_to_the_application() -> None:
     assert await shake_hands(cookie=None, origin="https://evil.example") == "open"
+    assert await shake_hands(cookie=None, origin="https://evil.example", authorization="Basic YTpi") == "403"
 
 
 @pytest.mark.anyio
