@@ -12,6 +12,7 @@ from typing import Any, Final, TypeAlias, TypeVar, overload
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.core.exceptions import DisallowedHost
 
 from microasgi.connection import HTTPConnection
 from microasgi.django.djangorequest import django_request
@@ -113,7 +114,7 @@ class _Guard:
                 if refusal is None and self._permissions:
                     user = await connection.user()
                     self._check(connection, await in_django_thread(partial(user.has_perms, self._permissions)))
-                return refusal or await handler(*args, **kwargs)
+                return await handler(*args, **kwargs) if refusal is None else refusal
 
             return _dressed(guarded, handler, takes_own)
 
@@ -122,7 +123,7 @@ class _Guard:
             refusal = self._answer(connection, connection.user)
             if refusal is None and self._permissions:
                 self._check(connection, connection.user.has_perms(self._permissions))
-            return refusal or handler(*args, **kwargs)
+            return handler(*args, **kwargs) if refusal is None else refusal
 
         return _dressed(guarded_in_thread, handler, takes_own)
 
@@ -142,7 +143,10 @@ class _Guard:
             return None
         if connection.scope["type"] == "websocket" or not _wants_page(connection):
             raise _unknown(connection)
-        return RedirectResponse(self._login_page(connection), 302)
+        try:
+            return RedirectResponse(self._login_page(connection), 302)
+        except DisallowedHost:  # where no layer has looked at the host
+            raise HTTPException(400, "This site does not answer for the host that was asked for.") from None
 
     def _check(self, connection: Connection, has_them: bool) -> None:
         if not has_them:

@@ -21,6 +21,7 @@ __all__ = ["HostsLayer"]
 
 logger = logging.getLogger("django.security.DisallowedHost")  # where sites silence it or have it mailed
 _REMEMBERED: Final = 1024
+_LONGEST: Final = 259  # a name has at most 253 characters (RFC 1035), a port five and its colon
 _allowed: Final[set[bytes]] = set()
 """Host headers that were found to be allowed where they stood alone: 6 us for the next one that are saved."""
 _HEADERS: Final = {b"host": "HTTP_HOST", b"x-forwarded-host": "HTTP_X_FORWARDED_HOST"}
@@ -58,7 +59,7 @@ def _refusal(scope: Scope, host: bytes | None) -> str | None:
         _Addressed(scope).get_host()
     except DisallowedHost as error:
         return str(error)
-    if host is not None and len(_allowed) < _REMEMBERED:
+    if host is not None and len(host) <= _LONGEST and len(_allowed) < _REMEMBERED:
         _allowed.add(host)
     return None
 

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, cast
 from django.conf import settings
 from django.urls import clear_script_prefix, set_script_prefix
 
+from microasgi.connection import sole_host
 from microasgi.dispatch import local_path
 from microasgi.django.csrf import CSRFLayer
 from microasgi.django.handshake import MiddlewareLayer
@@ -20,6 +21,7 @@ from microasgi.django.sessions import SessionLayer
 from microasgi.django.site import is_site
 from microasgi.django.threads import ThreadsLayer
 from microasgi.exceptions import ConfigurationError
+from microasgi.hosts import Host
 from microasgi.paths import Template
 from microasgi.routes import Mount, Route
 from microasgi.stack import Middleware
@@ -128,21 +130,35 @@ class _Map:
         routes = [route for route in getattr(owner, "routes", ()) if isinstance(route, (Route, Mount))]
         sites = [route for route in routes if isinstance(route, Mount) and is_site(route.app)]
         self.root = sites[0].path if sites else ""
-        self._table: Table[bool] | None = None
-        if sites:
-            ordered = sorted(routes, key=lambda route: isinstance(route, Mount))
-            self._table = Table((template, route in sites) for route in ordered for template in _templates(route))
+        self._has_sites = bool(sites)
+        self._hosts = [route for route in routes if isinstance(route, Host)]
+        ordered = sorted((route for route in routes if route not in self._hosts), key=_is_mount)
+        self._table = Table((template, route in sites) for route in ordered for template in _templates(route))
 
     def leads_to_site(self, scope: Scope) -> bool:
-        """Tell whether this path is a site's."""
-        if self._table is None:
+        """Tell whether this host and this path are a site's."""
+        if not self._has_sites:
             return False
+        host = self._find_host(scope) if self._hosts else None
+        if host is not None:
+            return is_site(host.app)
         path = local_path(scope) if scope.get("root_path") else scope["path"]
         exact = self._table.exact.get(path)
         if exact is not None:
             return exact
         found = self._table.find(path)
         return found is not None and found[0]
+
+    def _find_host(self, scope: Scope) -> Host | None:
+        """Return the route of the host that was asked for, which goes before all paths."""
+        host = sole_host(scope)
+        name, _, port = host.rpartition(":")
+        name = name if port.isdigit() else host
+        return next((route for route in self._hosts if route.match(host, name) is not None), None)
+
+
+def _is_mount(route: Route | Mount) -> bool:
+    return isinstance(route, Mount)
 
 
 def _templates(route: Route | Mount) -> Iterable[Template]:

@@ -15,6 +15,7 @@ from microasgi import (
     HTTPConnection,
     HTTPEndpoint,
     MicroASGI,
+    RedirectResponse,
     Request,
     WebSocket,
     WebSocketEndpoint,
@@ -175,6 +176,12 @@ def test_nobody_is_sent_to_another_site_after_the_login() -> None:
     assert ask(app, path="//evil.example/x").header(b"location") == b"/accounts/login/?next=/evil.example/x"
 
 
+@pytest.mark.parametrize("host", ["evil.example", "two words", "[::1", "a,b", ""])
+def test_a_visitor_of_a_host_that_is_not_allowed_is_sent_nowhere(host: str) -> None:
+    assert ask(serving(page), host=host, accept=PAGE).status == 400
+    assert ask(serving(page_of_def), host=host, accept=PAGE).status == 400
+
+
 def test_the_name_of_the_parameter_can_be_changed() -> None:
     async def handler(request: Request) -> str:
         return "in"
@@ -220,6 +227,16 @@ def test_a_decorated_handler_keeps_its_name_and_its_typed_parameters(bob: str) -
     assert ask(app, bob, path="/3?factor=5").json() == {"sum": 15}
     assert ask(app, bob, path="/x").status == 422
     assert ask(app, path="/3").status == 401
+
+
+def test_a_refusal_counts_whatever_it_is_worth(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Worthless(RedirectResponse):
+        def __bool__(self) -> bool:
+            return False
+
+    monkeypatch.setattr("microasgi.django.guards.RedirectResponse", Worthless)
+    assert ask(serving(page), accept=PAGE).status == 302
+    assert ask(serving(page_of_def), accept=PAGE).status == 302
 
 
 def test_a_handler_that_yields_is_refused_with_what_to_write() -> None:

@@ -9,6 +9,7 @@ import pytest
 from django.test import Client, override_settings
 
 from microasgi import MicroASGI, Request, WebSocket
+from microasgi.django import hosts
 from microasgi.django.hosts import HostsLayer
 from microasgi.testing import TestClient, WebSocketDenialResponse
 from microasgi.types import ASGIApp, Message, Receive, Scope, Send
@@ -73,6 +74,14 @@ def test_an_allowed_host_is_remembered_only_where_it_stands_alone_and_while_sett
             with override_settings(ALLOWED_HOSTS=allowed, USE_X_FORWARDED_HOST=True):
                 response = client.get("/", headers={"host": "shop.test", **forwarded})
             assert response.status_code == expected
+
+
+def test_what_is_too_long_for_a_name_is_not_remembered() -> None:
+    long = "a" * 60_000 + ".shop.test"
+    with override_settings(ALLOWED_HOSTS=[".shop.test"]), TestClient(HostsLayer(plain())) as client:
+        for host in (long, "www.shop.test:8000"):
+            assert client.get("/", headers={"host": host}).status_code == 200
+        assert hosts._allowed == {b"www.shop.test:8000"}
 
 
 def test_the_refusal_goes_to_the_log_of_django(caplog: pytest.LogCaptureFixture) -> None:

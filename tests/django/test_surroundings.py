@@ -207,6 +207,34 @@ def test_a_mounted_site_is_left_alone(mount: str, logged_in: dict[str, str]) -> 
         assert client.get("/who").json()["user"] == "surrounded"
 
 
+@pytest.mark.parametrize("mount", ["/", "/sub"])
+@pytest.mark.parametrize("host_first", [True, False], ids=["host first", "site first"])
+def test_an_application_of_a_host_has_all_parts_although_a_site_is_mounted_at_its_path(
+    mount: str, host_first: bool
+) -> None:
+    app = MicroASGI(middleware=[SURROUNDED])
+    inner = looking()
+    inner.mount("/sub", looking())
+    adding: list[Any] = [lambda: app.host("testserver", inner), lambda: app.mount(mount, site())]
+    for add in adding if host_first else reversed(adding):
+        add()
+    with TestClient(app) as client:
+        assert client.get("/who").json()["has"] == ["session", "user"]
+        assert client.get("/sub/who").json()["has"] == ["session", "user"]
+        assert client.get(f"{mount.rstrip('/')}/count/", headers={"host": "localhost"}).status_code == 200
+        assert client.get("/who", headers={"host": "evil.example"}).status_code in (400, 404)
+
+
+def test_a_site_at_a_host_is_left_alone() -> None:
+    app = MicroASGI(middleware=[SURROUNDED])
+    app.host("localhost", site())
+    app.mount("/", looking())
+    with override_settings(ROOT_URLCONF=__name__), TestClient(app) as client:
+        answer = client.post("/hook/", headers={"host": "localhost", "cookie": "sessionid=x"})
+        assert answer.text == "hooked"
+        assert client.get("/who").json()["has"] == ["session", "user"]
+
+
 def test_around_a_router_that_is_included_it_is_for_its_routes() -> None:
     app, router = MicroASGI(), Router()
 
