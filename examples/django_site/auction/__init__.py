@@ -1,0 +1,1 @@
+"""An auction: lots, bids, and everybody who looks."""
