@@ -7,10 +7,11 @@ made ready; what it answers itself is the answer.
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from django.core.handlers.asgi import ASGIHandler
 from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
+from django.urls import ResolverMatch
 
 from microasgi.concurrency import iterate_in_threadpool
 from microasgi.django.djangorequest import HELD, Held, ScopeRequest, raw_headers
@@ -32,8 +33,8 @@ class MiddlewareLayer:
 
     Its `request.session` and `request.user` become the connection's, in a SessionLayer inside. What a middleware
     answers is sent, to a handshake as a denial. Headers and cookies that the chain adds are those of the application's
-    response, whose own come first. Middleware that has only `process_view` does nothing, and none sees the
-    application's status or body: where that is needed, `bridge` puts the application into the URLconf.
+    response, whose own come first. No middleware sees the application's status, body or errors: where that is needed,
+    `bridge` puts the application into the URLconf.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -70,11 +71,26 @@ class _Passed(StreamingHttpResponse):
     """What the chain gets for an answer. It is streamed, so that nobody measures, stores or compresses it."""
 
 
+def application(request: HttpRequest) -> HttpResponseBase:
+    """Stand for the application where middleware looks at the view: every path leads to it."""
+    return _Passed()
+
+
+application.csrf_exempt = True  # type: ignore[attr-defined]  # CSRFLayer asks for the token, which may be in the body
+
+
 class _Chain(ASGIHandler):
     """Django's handler with its middleware, and no views."""
 
     async def _get_response_async(self, request: HttpRequest) -> HttpResponseBase:
-        return _Passed()
+        request.resolver_match = ResolverMatch(application, (), {}, route=request.path_info.removeprefix("/"))
+        rules: list[Any] = cast(Any, self)._view_middleware
+        for process_view in rules:
+            response = await process_view(request, application, (), {})
+            if response is not None:
+                is_late = callable(getattr(response, "render", None))
+                return cast(HttpResponseBase, await in_django_thread(response.render) if is_late else response)
+        return application(request)
 
 
 def _with_headers(message: Message, scope: Scope, added: RawHeaders) -> Message:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.template import engines
+from django.template.response import TemplateResponse
 from django.utils.decorators import sync_only_middleware
 
 
@@ -43,3 +45,22 @@ class TokenUsers:
         if name:
             request.user = get_user_model()(username=name)
         return self.get_response(request)
+
+
+class Entered:
+    """Look at the view that is to answer, as toolbars and access rules do."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> Any:
+        return self.get_response(request)
+
+    def process_view(self, request: HttpRequest, view: Any, args: Any, kwargs: Any) -> HttpResponse | None:
+        match: Any = request.resolver_match
+        if request.headers.get("X-Barred") == "page":
+            return TemplateResponse(request, engines["django"].from_string("{{ 1 }} page"), status=403)
+        if "X-Barred" in request.headers:
+            return HttpResponse(f"barred from {match.view_name}", status=403)
+        request.META["entered"] = (view is match.func, args, kwargs, match.route)
+        return None

@@ -14,6 +14,7 @@ from django.test import Client, override_settings
 
 from microasgi import MicroASGI, PlainTextResponse, Request, Response, WebSocket
 from microasgi.django.csrf import CSRFLayer
+from microasgi.django.djangorequest import django_request
 from microasgi.django.handshake import MiddlewareLayer
 from microasgi.django.sessions import SessionLayer, store_class
 from microasgi.django.threads import ThreadsLayer
@@ -188,6 +189,32 @@ def test_the_body_is_left_to_the_application() -> None:
     assert asyncio.run(made).body == b"100000"
 
 
+ENTERED = "tests.django.middlewares.Entered"
+
+
+def test_rules_that_look_at_the_view_bar_from_the_application() -> None:
+    seen: list[Any] = []
+
+    async def handler(request: Request) -> str:
+        seen.append(django_request(request.scope).META["entered"])
+        return "in"
+
+    with override_settings(MIDDLEWARE=[*OWN, ENTERED]):
+        assert ask(handler, path="/a/b").body == b"in"
+        response = ask(handler, x_barred="1")
+        assert ask(handler, x_barred="page").body == b"1 page"
+    assert seen == [(True, (), {}, "a/b")]
+    assert (response.status, response.body) == (403, b"barred from microasgi.django.handshake.application")
+
+
+def test_where_the_whole_site_wants_a_login_the_application_does(key: str) -> None:
+    everywhere = "django.contrib.auth.middleware.LoginRequiredMiddleware"
+    with override_settings(MIDDLEWARE=[*OWN, everywhere]):
+        assert ask(whoami, key).body == b"ada"
+        response = ask(whoami, path="/a?b=1")
+    assert (response.status, response.header(b"location")) == (302, b"/accounts/login/?next=/a%3Fb%3D1")
+
+
 # Handshakes
 
 
@@ -223,6 +250,13 @@ async def test_a_handshake_goes_through_the_chain(key: str) -> None:
 async def test_a_handshake_is_denied_with_what_a_middleware_answers(value: str, body: str) -> None:
     status, text, _ = await connect(x_closed=value)
     assert (status, text) == (503, body)
+
+
+@pytest.mark.anyio
+async def test_a_handshake_is_denied_by_rules_that_look_at_the_view() -> None:
+    with override_settings(MIDDLEWARE=[*OWN, ENTERED]):
+        assert (await connect(x_barred="1"))[0] == 403
+        assert (await connect())[0] == "AnonymousUser"
 
 
 @pytest.mark.anyio
