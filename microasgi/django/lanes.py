@@ -10,6 +10,7 @@ import atexit
 import os
 import threading
 import time
+from asyncio import AbstractEventLoop
 from collections.abc import Generator
 from concurrent.futures import Executor
 from contextlib import contextmanager
@@ -42,12 +43,12 @@ class Lane:
 
 
 class Staff:
-    """The pool and the lanes of one process; `hosts` counts the lifespans that run."""
+    """The pool and the lanes of one process; `hosts` are the event loops of the lifespans that run."""
 
     def __init__(self, threads: int, lanes: int) -> None:
         self.pool = Workers(threads, "django-pool")
         self.lanes = [Lane(Workers(1, f"django-lane-{number}", every=BOUNDARY)) for number in range(1, lanes + 1)]
-        self.hosts = 0
+        self.hosts: list[AbstractEventLoop] = []
         self._lock = threading.Lock()
 
     def enter(self, kind: str) -> Lane:
@@ -64,6 +65,11 @@ class Staff:
         """Be no longer a user of the lane."""
         with self._lock:
             lane.users[kind] -= 1
+
+    def release(self, host: AbstractEventLoop) -> bool:
+        """Forget a lifespan; tell whether it was the last. One whose loop was closed before its end does not count."""
+        self.hosts.remove(host)
+        return all(other.is_closed() for other in self.hosts)
 
     def end(self) -> None:
         """End the threads and close their connections; the next call starts them again."""

@@ -52,20 +52,19 @@ class ThreadsLayer:
         """Serve a request, a socket or the lifespan. RuntimeError on trio."""
         if not on_asyncio():
             raise RuntimeError("Django needs asyncio: run this application on an asyncio event loop, not on trio")
-        if scope["type"] == "lifespan":
+        if scope["type"] == "lifespan" and overriding() is None:
             await self._host(scope, receive, send)
             return
         await self._serve(scope, receive, send)
 
     async def _host(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve the lifespan; the last one that ends in this process ends the threads."""
-        those = staff()
-        those.hosts += 1
+        those, loop = staff(), asyncio.get_running_loop()
+        those.hosts.append(loop)
         try:
             await self._serve(scope, receive, send)
         finally:
-            those.hosts -= 1
-            if not those.hosts:
+            if those.release(loop):
                 with anyio.CancelScope(shield=True):
                     await to_thread.run_sync(those.end)
 
