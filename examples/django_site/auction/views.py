@@ -11,7 +11,7 @@ from auction.shown import ShownLot
 @never_cache
 def home(request: HttpRequest) -> HttpResponse:
     """Show all lots."""
-    lots = [ShownLot.of(lot) for lot in Lot.objects.with_bids()[:100]]
+    lots = [ShownLot.of(lot) for lot in Lot.objects.with_bids().order_by("closes", "pk")[:100]]
     return render(request, "auction/home.html", {"lots": lots})
 
 

@@ -4,6 +4,8 @@ import os
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import django
+
 BASE_DIR = Path(__file__).parents[1]
 DEBUG = "SECRET_KEY" not in os.environ
 SECRET_KEY = os.environ.get("SECRET_KEY", "for-a-try-out-only")
@@ -52,7 +54,11 @@ STATIC_URL = "/static/"
 STATIC_ROOT = BASE_DIR / "static"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
-EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+TIME_ZONE = "UTC"
+if django.VERSION >= (6, 1):
+    MAILERS = {"default": {"BACKEND": "django.core.mail.backends.console.EmailBackend"}}
+else:
+    EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
 
 
 def database(url: str) -> dict[str, object]:

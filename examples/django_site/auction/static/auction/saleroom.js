@@ -6,6 +6,9 @@ const BY_EVENTS = new URLSearchParams(location.search).get("by") === "events";
 const LOGGED_OUT = 4401, RESTARTS = 1012;
 const FIRST_PAUSE = 500, LONGEST_PAUSE = 15000, SILENCE = 50000; // the server says something at least every 20 seconds
 
+const CALM = matchMedia("(prefers-reduced-motion: reduce)").matches;
+const FLASH = getComputedStyle(document.documentElement).getPropertyValue("--flash");
+
 let pause = FIRST_PAUSE, silence;
 
 // The connection
@@ -80,8 +83,8 @@ function take(message) {
 
 function show(lot) {
   const element = find(`[data-lot="${lot.id}"]`) ?? add(lot);
-  if (!element || Number(element.dataset.version) >= lot.version && element.dataset.version) return;
-  const before = element.dataset.version;
+  if (!element || element.dataset.version && Number(element.dataset.version) >= lot.version) return;
+  const before = element.dataset.version; // none: it has just been added
   element.dataset.version = lot.version; // two changes may overtake each other: the higher version is the newer
   element.dataset.state = lot.state;
   element.dataset.kind = lot.kind;
@@ -95,7 +98,7 @@ function show(lot) {
   const amount = element.querySelector("#amount");
   if (amount) amount.min = amount.placeholder = lot.least;
   tick();
-  if (before !== "") element.animate?.([{ backgroundColor: "var(--flash)" }, {}], { duration: CALM ? 0 : 1500 });
+  if (before && !CALM) element.querySelector("[data-show=price]").animate([{ backgroundColor: FLASH }, {}], 2000);
 }
 
 function fill(element, name, words) {
@@ -132,14 +135,13 @@ function notify(words, address, title) {
 
 // Prices and times
 
-const CALM = matchMedia("(prefers-reduced-motion: reduce)").matches;
 const euros = (amount) => `€ ${amount.toLocaleString("en")}`;
 
 function tick() {
   for (const time of document.querySelectorAll("time[data-show=closes]")) {
     const open = time.closest("[data-lot]").dataset.state === "open";
     const left = Math.round((new Date(time.dateTime) - Date.now()) / 1000);
-    time.textContent = !open ? "" : left > 0 ? `${span(left)} left` : "closing …";
+    time.textContent = !open ? "" : left > 0 ? span(left) : "closing …";
     time.title = new Date(time.dateTime).toLocaleString();
     time.classList.toggle("soon", open && left < 600);
   }
@@ -147,9 +149,10 @@ function tick() {
 
 function span(seconds) {
   const minutes = Math.floor(seconds / 60), hours = Math.floor(minutes / 60), days = Math.floor(hours / 24);
-  if (days) return `${days} d ${hours % 24} h`;
-  if (hours) return `${hours} h ${minutes % 60} min`;
-  return minutes ? `${minutes} min ${String(seconds % 60).padStart(2, "0")} s` : `${seconds} s`;
+  if (days > 30) return `until ${new Date(Date.now() + seconds * 1000).toLocaleDateString()}`;
+  if (days) return `${days} d ${hours % 24} h left`;
+  if (hours) return `${hours} h ${minutes % 60} min left`;
+  return minutes ? `${minutes} min ${String(seconds % 60).padStart(2, "0")} s left` : `${seconds} s left`;
 }
 
 // What goes: with Django's token, since the session's cookie goes with it
