@@ -6,22 +6,22 @@ made ready; what it answers itself is the answer.
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Final, cast
 
 from django.core.handlers.asgi import ASGIHandler
-from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.urls import ResolverMatch
 
 from microasgi.concurrency import iterate_in_threadpool
-from microasgi.django.djangorequest import HELD, Held, ScopeRequest, raw_headers
+from microasgi.django.djangorequest import HELD, Held, ScopeRequest, raw_headers, set_cookies
 from microasgi.django.threads import in_django_thread
 from microasgi.headers import MutableHeaders
 from microasgi.socketrules import speaks
 from microasgi.types import ASGIApp, Message, RawHeaders, Receive, Scope, Send
 from microasgi.websockets import WebSocket
 
-__all__ = ["MiddlewareLayer"]
+__all__ = ["MessagesLayer", "MiddlewareLayer"]
 
 _STARTS: Final = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
 # They speak of the body, which the chain does not see.
@@ -62,6 +62,32 @@ class MiddlewareLayer:
         async def finishing(message: Message) -> None:
             if message["type"] in _STARTS:
                 message = _with_headers(message, scope, added)
+            await send(message)
+
+        await self.app(scope, receive, finishing)
+
+
+class MessagesLayer:
+    """Keep the messages that the application adds, and forget those that it has shown: the chain has run before it.
+
+    Inside of the SessionLayer, whose session may keep them.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        held: Held | None = scope.get(HELD)
+        messages: Any = None if held is None else getattr(held.request, "_messages", None)
+        if messages is None:
+            await self.app(scope, receive, send)
+            return
+
+        async def finishing(message: Message) -> None:
+            if message["type"] in _STARTS and (messages.used or messages.added_new):
+                response = HttpResponse()
+                await in_django_thread(partial(messages.update, response))
+                message = _with_headers(message, scope, set_cookies(response))
             await send(message)
 
         await self.app(scope, receive, finishing)

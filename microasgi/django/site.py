@@ -10,9 +10,14 @@ from contextlib import nullcontext
 from functools import partial
 from typing import Any, Final, cast
 
+from asgiref.sync import sync_to_async
 from django import setup
 from django.apps import apps
 from django.conf import settings
+from django.core.exceptions import SuspiciousOperation
+from django.core.handlers.exception import response_for_exception
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 from django.urls import get_script_prefix, set_script_prefix
 
 from microasgi.exceptions import ConfigurationError, HTTPException
@@ -84,15 +89,27 @@ class Site:
         Not before a request: a relative STATIC_URL stands below the root path, which the server says, and Django keeps
         what it reads first.
         """
-        from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
-
         before = get_script_prefix()
         set_script_prefix(f"{site_root(scope)}/")
         try:
-            self.app = cast(ASGIApp, ASGIStaticFilesHandler(cast(Any, self.app)))
+            self.app = _with_static(self.app)
         finally:
             set_script_prefix(before)
         self._static = False
+
+
+def _with_static(app: ASGIApp) -> ASGIApp:
+    """Return Django's handler of static files around it, which lets errors of paths that lead out of them pass."""
+    from django.contrib.staticfiles.handlers import ASGIStaticFilesHandler
+
+    class Static(ASGIStaticFilesHandler):
+        async def get_response_async(self, request: HttpRequest) -> HttpResponseBase:
+            try:
+                return await super().get_response_async(request)
+            except SuspiciousOperation as error:
+                return await sync_to_async(response_for_exception)(request, error)
+
+    return cast(ASGIApp, Static(cast(Any, app)))
 
 
 async def _send_lowered(send: Send, message: Message) -> None:

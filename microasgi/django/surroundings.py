@@ -15,7 +15,7 @@ from django.urls import clear_script_prefix, set_script_prefix
 from microasgi.connection import sole_host
 from microasgi.dispatch import local_path
 from microasgi.django.csrf import CSRFLayer
-from microasgi.django.handshake import MiddlewareLayer
+from microasgi.django.handshake import MessagesLayer, MiddlewareLayer
 from microasgi.django.hosts import HostsLayer
 from microasgi.django.sessions import SessionLayer
 from microasgi.django.site import is_site
@@ -36,6 +36,7 @@ _AROUND: Final = "microasgi.django_around"  # in a scope: the parts that are the
 _NONE: Final[frozenset[str]] = frozenset()
 _LAYERS: Final[tuple[tuple[str, Callable[[ASGIApp], ASGIApp]], ...]] = (  # innermost first
     ("csrf", CSRFLayer),
+    ("messages", MessagesLayer),
     ("sessions", SessionLayer),
     ("all", MiddlewareLayer),
     ("hosts", HostsLayer),
@@ -69,7 +70,8 @@ class DjangoMiddleware:
         self.app = app
         self._mount_root = mount_root
         self._maps: dict[int, _Map] = {}
-        chosen = {"threads": True, "hosts": hosts, "all": middleware == "all", "sessions": sessions, "csrf": csrf}
+        chosen = {"threads": True, "hosts": hosts, "sessions": sessions, "csrf": csrf}
+        chosen["all"] = chosen["messages"] = middleware == "all"
         self._parts = frozenset(name for name, is_wanted in chosen.items() if is_wanted)
         self._stacks = {self._parts: _put_around(app, self._parts)}
 

@@ -8,15 +8,17 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.contrib import messages
 from django.contrib.auth import get_user_model
 from django.core.cache import cache
 from django.test import Client, override_settings
 
-from microasgi import MicroASGI, PlainTextResponse, Request, Response, WebSocket
+from microasgi import MicroASGI, Middleware, PlainTextResponse, Request, Response, WebSocket
 from microasgi.django.csrf import CSRFLayer
 from microasgi.django.djangorequest import django_request
 from microasgi.django.handshake import MiddlewareLayer
 from microasgi.django.sessions import SessionLayer, store_class
+from microasgi.django.surroundings import DjangoMiddleware
 from microasgi.django.threads import ThreadsLayer
 from microasgi.django.users import login, logout
 from microasgi.testing import AsyncTestClient, RawResponse, request
@@ -187,6 +189,27 @@ def test_the_body_is_left_to_the_application() -> None:
     app.add_route("/", handler, methods=["POST"])
     made = request(around(app), "POST", headers={"host": "testserver"}, body=b"b" * 100_000)
     assert asyncio.run(made).body == b"100000"
+
+
+@pytest.mark.parametrize("storage", ["cookie.CookieStorage", "session.SessionStorage", "fallback.FallbackStorage"])
+def test_messages_are_kept_for_the_next_page_and_shown_once(storage: str) -> None:
+    app = MicroASGI(middleware=[Middleware(DjangoMiddleware, middleware="all")])
+
+    @app.get("/add")
+    async def add(request: Request) -> str:
+        messages.info(django_request(request.scope), "saved")
+        return "added"
+
+    @app.get("/show")
+    def show(request: Request) -> str:
+        return ",".join(map(str, messages.get_messages(django_request(request.scope))))
+
+    async def browse() -> list[str]:
+        async with AsyncTestClient(app) as browser:
+            return [(await browser.get(path)).text for path in ("/add", "/add", "/show", "/show")]
+
+    with override_settings(MESSAGE_STORAGE=f"django.contrib.messages.storage.{storage}"):
+        assert asyncio.run(browse()) == ["added", "added", "saved,saved", ""]
 
 
 ENTERED = "tests.django.middlewares.Entered"

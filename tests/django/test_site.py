@@ -19,7 +19,7 @@ from microasgi import MicroASGI, Request
 from microasgi.django.beside import asgi
 from microasgi.django.site import site
 from microasgi.exceptions import ConfigurationError
-from microasgi.testing import TestClient, WebSocketDenialResponse
+from microasgi.testing import TestClient, WebSocketDenialResponse, request
 from microasgi.types import ASGIApp
 from tests.conformance.servers import ROOT
 from tests.strict_server import StrictServer, chunk, http_disconnect, http_scope
@@ -180,6 +180,13 @@ async def test_a_view_is_cancelled_when_the_client_leaves(way: str) -> None:
 def test_static_files_are_served_as_told() -> None:
     with TestClient(around("/", static=True)) as client:
         assert client.get("/static/admin/css/base.css").headers["content-type"] == "text/css"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("path", ["/static/../settings.py", "/static/admin/../../secret", "/static/..//etc/passwd"])
+async def test_no_path_leads_out_of_the_static_files(path: str) -> None:
+    answer = await request(site(static=True), path=path, headers={"host": "testserver"}, lint=False)
+    assert answer.status == 400
 
 
 def test_alone_it_answers_the_lifespan() -> None:
