@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpx
 import pytest
 from conftest import Served, serving
 
 pytestmark = [pytest.mark.server, pytest.mark.browser]
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
 def site(request: pytest.FixtureRequest) -> Iterator[Served]:
     """The demo, served."""
     database = "sqlite:///{folder}/saleroom.sqlite3"
@@ -134,6 +136,7 @@ def the_office_adds_and_withdraws(office: Person, ann: Person, ben: Person) -> N
     wait_for_text(ann.page, "[data-lot='1'] .badge", "withdrawn")
     wait_for_text(ben.page, ".badge", "withdrawn")
     assert not ben.page.locator("#bid").is_visible()
+    office.picture("lot-withdrawn")
 
 
 def ann_logs_out_elsewhere(ann: Person) -> None:
@@ -143,3 +146,27 @@ def ann_logs_out_elsewhere(ann: Person) -> None:
     other.locator("header a.button", has_text="Log in").wait_for()
     wait_for_state(ann.page, "out")  # the socket was closed with 4401
     wait_for_text(ann.page, ".notice", "You have logged out.")
+    ann.picture("logged-out")
+    ann.page.goto("/login/")
+    ann.picture("login")
+
+
+def test_of_bids_at_the_same_time_one_is_taken(site: Served) -> None:
+    with httpx.Client(base_url=site.url, timeout=30, headers={"origin": site.url}) as client:
+        client.get("/login/")
+        form = {"username": "ben", "password": "saleroom", "csrfmiddlewaretoken": client.cookies["csrftoken"]}
+        assert client.post("/login/", data=form).status_code == 302
+        client.headers["x-csrftoken"] = client.cookies["csrftoken"]
+
+        def bid(amount: int) -> int:
+            return client.post("/api/lots/2/bids", json={"amount": amount}).status_code
+
+        with ThreadPoolExecutor(16) as threads:
+            answers = list(threads.map(bid, [1000] * 24))
+            assert sorted(answers) == [201] + [409] * 23
+            amounts = range(2000, 6000, 200)
+            answers = list(threads.map(bid, amounts))
+        taken = [amount for amount, answer in zip(amounts, answers, strict=True) if answer == 201]
+        assert len(taken) + answers.count(409) == len(amounts)
+        lot = client.get("/api/lots/2").json()
+        assert (lot["bids"], lot["price"]) == (2 + len(taken), max(taken))
