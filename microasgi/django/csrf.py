@@ -11,7 +11,7 @@ from typing import Any, Final, NoReturn, cast
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseForbidden, QueryDict
-from django.middleware.csrf import CsrfViewMiddleware, get_token
+from django.middleware.csrf import REASON_BAD_ORIGIN, CsrfViewMiddleware, get_token
 from django.urls import get_callable
 from django.utils.log import log_response
 
@@ -77,6 +77,8 @@ class CSRFLayer:
             await self._check(scope, receive, send, finishing)
             return
         if not is_safe and _is_foreign(scope):
+            reason = REASON_BAD_ORIGIN % (find_header(scope["headers"], b"origin") or b"").decode("latin-1")
+            logger.warning("Forbidden (%s): %r", reason, scope["path"])
             refuse = deny if kind == "websocket" else answer_error
             await refuse(scope, receive, send, HTTPException(403, _FOREIGN))
             return

@@ -58,7 +58,8 @@ class LazyUser(Lazy):
             user = known["_setupfunc"].at_once()
             if user is None:
                 user = await in_django_thread(known["_setupfunc"])
-            known["_wrapped"] = user
+            if known["_wrapped"] is _EMPTY:  # nobody was faster: another task, or a login
+                known["_wrapped"] = user
         return known["_wrapped"]
 
     def _setup(self) -> None:

@@ -173,6 +173,13 @@ def test_what_browsers_send_on_their_own_counts_from_pages_of_this_host_or_trust
         assert ask("GET", **given).status == 200
 
 
+def test_the_log_of_django_says_which_origin_to_trust(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "django.security.csrf"):
+        answer = ask(cookie="theme=dark", origin="https://app.example")
+    assert b"another site" in answer.body
+    assert "Forbidden (Origin checking failed - https://app.example does not match any trusted origins.)" in caplog.text
+
+
 def test_a_page_of_another_site_may_bring_a_token_of_its_own() -> None:
     assert ask(cookie=None, origin="https://app.example").status == 200
     assert ask(cookie=None, origin="https://app.example", authorization="Bearer x").status == 200

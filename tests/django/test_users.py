@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from http.cookies import SimpleCookie
 from typing import Any
 
+import anyio
 import pytest
 from django.contrib.auth import get_user_model, user_logged_in, user_logged_out
 from django.core.exceptions import SynchronousOnlyOperation
@@ -127,6 +128,32 @@ def test_a_user_is_loaded_once(key: str, monkeypatch: pytest.MonkeyPatch) -> Non
 
     assert ask(handler, key).body == b"ada"
     assert len(loads) == 1
+
+
+def test_who_asks_at_the_same_time_gets_one_user_and_a_login_meanwhile_counts(key: str, ada: Any) -> None:
+    grace = User().objects.create_user("grace")
+
+    async def handler(request: Request) -> str:
+        async with anyio.create_task_group() as group:
+            asked = [request.user() for _ in range(3)]
+            found: list[Any] = []
+
+            async def ask_for(user: Any) -> None:
+                found.append(await user)
+
+            for user in asked:
+                group.start_soon(ask_for, user)
+        return f"{len({id(user) for user in found})}"
+
+    async def changing(request: Request) -> str:
+        loading = asyncio.ensure_future(request.user())
+        await asyncio.sleep(0)
+        user = request.scope["user"]
+        user.__dict__["_wrapped"] = grace  # as login does when it is done first
+        return f"{await loading} {await request.user()}"
+
+    assert ask(handler, key).body == b"1"
+    assert ask(changing, key).body == b"grace grace"
 
 
 def test_the_whole_user_costs_two_queries(key: str) -> None:
