@@ -54,7 +54,7 @@ class Served:
     """The site on a real server."""
 
     url: str
-    log: Path
+    is_postgres: bool
 
 
 @contextmanager
@@ -74,7 +74,7 @@ def serving(database: str) -> Iterator[Served]:
             process = subprocess.Popen(command, cwd=FOLDER, env=whole, stdout=output, stderr=output)
         try:
             wait_until_listening(process, port, log)
-            yield Served(f"http://127.0.0.1:{port}", log)
+            yield Served(f"http://127.0.0.1:{port}", database.startswith("postgres"))
         finally:
             process.send_signal(signal.SIGTERM)
             assert process.wait(timeout=20) in {0, -signal.SIGTERM}

@@ -37,6 +37,9 @@ class NewLot:
     kind: Kind = "vase"
     description: Text = ""
 
+    def __post_init__(self) -> None:
+        check_moment(self.closes)
+
 
 class LotChange(Struct, forbid_unknown_fields=True):
     """What is to be another; what is left out stays."""
@@ -46,6 +49,16 @@ class LotChange(Struct, forbid_unknown_fields=True):
     kind: Kind | UnsetType = UNSET
     closes: Moment | UnsetType = UNSET
     state: Literal["open", "withdrawn"] | UnsetType = UNSET
+
+    def __post_init__(self) -> None:
+        if self.closes is not UNSET:
+            check_moment(self.closes)
+
+
+def check_moment(closes: datetime) -> None:
+    """Refuse what another time zone has no date for, with 422: a ValueError of a model is the client's."""
+    if not 2000 <= closes.year < 3000:
+        raise ValueError("closes in a year from 2000 to 2999")
 
 
 @dataclass
@@ -115,4 +128,5 @@ def save_change(number: int, change: LotChange) -> None:
     changed = {name: value for name in change.__struct_fields__ if (value := getattr(change, name)) is not UNSET}
     for name, value in changed.items():
         setattr(lot, name, value)
-    lot.save(update_fields=changed)
+    if changed:
+        lot.save(update_fields=changed)

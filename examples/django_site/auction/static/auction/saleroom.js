@@ -84,21 +84,22 @@ function take(message) {
 function show(lot) {
   const element = find(`[data-lot="${lot.id}"]`) ?? add(lot);
   if (!element || element.dataset.version && Number(element.dataset.version) >= lot.version) return;
-  const before = element.dataset.version; // none: it has just been added
+  const price = element.querySelector("[data-show=price]");
+  const changes = ![euros(lot.price), ""].includes(price.textContent); // without one it has just been added
   element.dataset.version = lot.version; // two changes may overtake each other: the higher version is the newer
   element.dataset.state = lot.state;
   element.dataset.kind = lot.kind;
   const use = element.querySelector("use");
   use.setAttribute("href", use.getAttribute("href").replace(/#.*/, `#${lot.kind}`));
   fill(element, "title", lot.title);
-  fill(element, "price", euros(lot.price));
+  price.textContent = euros(lot.price);
   fill(element, "state", lot.state);
   fill(element, "bidding", lot.bids ? `${lot.leader} leads, ${lot.bids} bid${lot.bids === 1 ? "" : "s"}` : "No bid yet");
   element.querySelector("time").dateTime = lot.closes;
   const amount = element.querySelector("#amount");
   if (amount) amount.min = amount.placeholder = lot.least;
   tick();
-  if (before && !CALM) element.querySelector("[data-show=price]").animate([{ backgroundColor: FLASH }, {}], 2000);
+  if (changes && !CALM) price.animate([{ backgroundColor: FLASH }, {}], 2000);
 }
 
 function fill(element, name, words) {
