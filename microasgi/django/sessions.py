@@ -51,6 +51,7 @@ _UNTOLD: Final = (
     "the session was saved under another key in %s %r after the %s, when no cookie can tell the client: begin a "
     "session, change its key, and change one that is kept in a cookie, before"
 )
+_UNSENT: Final = "the session's cookie was not sent in websocket %r: the server takes no headers with accept (ASGI 2.1)"
 _GONE: Final = "the session was deleted before the request completed: the user may have logged out meanwhile"
 
 
@@ -251,6 +252,8 @@ async def _finished(session: SessionBase, key: str | None, scope: Scope, message
     if message["type"] != "websocket.accept":
         headers.add_vary_header("Cookie")
     elif not speaks(scope, (2, 1)):
+        if session.session_key != key:
+            logger.warning(_UNSENT, scope["path"])
         return message
     headers.raw.extend(set_cookies(response))
     return finished

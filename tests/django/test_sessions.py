@@ -433,6 +433,27 @@ async def test_a_later_change_that_nobody_saves_is_named_in_the_log(caplog: pyte
     assert "asave()" in caplog.text
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize("has_session", [True, False], ids=["of the client", "new"])
+async def test_a_cookie_that_the_server_cannot_send_is_named_in_the_log(
+    has_session: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def handler(websocket: WebSocket) -> None:
+        await websocket.session.aset("x", 2)
+        await websocket.accept()
+        await websocket.send_text("hello")
+
+    async def old(scope: Scope, receive: Receive, send: Send) -> None:
+        await around(app)({**scope, "asgi": {"version": "3.0"}}, receive, send)
+
+    app = MicroASGI()
+    app.add_websocket_route("/ws", handler)
+    headers = {"cookie": f"sessionid={await db(new_session, x=1)}"} if has_session else {}
+    async with AsyncTestClient(old) as client, client.websocket_connect("/ws", headers=headers) as socket:
+        assert await socket.receive_text() == "hello"
+    assert ("takes no headers" in caplog.text) is not has_session
+
+
 async def begin_anew(session: Any) -> None:
     await session.acycle_key()
     await session.aset("x", 2)
