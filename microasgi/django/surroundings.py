@@ -171,7 +171,8 @@ def surround(app: ASGIApp) -> ASGIApp:
     """Return the application with the middleware around it, unless it is there already, with options of its own."""
     inner: Any = app
     for _ in range(_DEEPEST):
-        stack = cast("Iterable[Middleware]", getattr(inner, "_stack", ()))
+        # Ours, and where Starlette and FastAPI keep theirs.
+        stack = cast("Iterable[Middleware]", [*getattr(inner, "_stack", ()), *getattr(inner, "user_middleware", ())])
         if isinstance(inner, DjangoMiddleware) or any(one.cls is DjangoMiddleware for one in stack):
             return app
         inner = getattr(inner, "app", None)

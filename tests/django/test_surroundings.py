@@ -159,6 +159,16 @@ def test_one_of_ones_own_counts_with_its_options() -> None:
         assert client.get("/wrapped/threads", headers={"host": "evil.test"}).status_code == 200
 
 
+def test_one_that_starlette_puts_around_its_application_counts_too() -> None:
+    starlette: Any = pytest.importorskip("starlette.applications")
+    middleware: Any = pytest.importorskip("starlette.middleware")
+    own = starlette.Starlette(middleware=[middleware.Middleware(DjangoMiddleware, hosts=False)])
+    own.mount("/", looking())
+    with TestClient(asgi({"/api": own, "/all": starlette.Starlette()})) as client:
+        assert client.get("/api/threads", headers={"host": "evil.test"}).status_code == 200
+        assert client.get("/all/threads", headers={"host": "evil.test"}).status_code == 400
+
+
 def test_of_two_the_inner_one_adds_what_the_outer_one_left_out_and_nothing_else() -> None:
     seen: list[str] = []
 
