@@ -51,7 +51,8 @@ def bridge(app: ASGIApp | str, *, name: str | None = None, csrf: bool | Literal[
     view = _as_view(Bridge(_load(app) if isinstance(app, str) else app, csrf is True), csrf == "django")
     names = ("root", "path") if name else (None, None)
     patterns: list[URLPattern | URLResolver] = [
-        re_path(r"^\Z", cast(Any, view), name=names[0]),
+        # The path is given here too: parameters before the bridge must not be taken for it.
+        re_path(r"^\Z", cast(Any, view), {"path": ""}, name=names[0]),
         re_path(r"^(?P<path>[\s\S]+)\Z", cast(Any, view), name=names[1]),
     ]
     return patterns, name, name

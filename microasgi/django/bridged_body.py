@@ -18,6 +18,7 @@ from django.core.files.uploadedfile import UploadedFile
 from django.http import HttpRequest
 from django.http.request import RawPostDataException, UnreadablePostError
 
+from microasgi.django.bridged_scope import is_wsgi
 from microasgi.types import Message
 
 __all__ = ["RequestBody", "make_rewindable"]
@@ -55,8 +56,11 @@ class RequestBody:
         self._request: Any = request
         self._executor = executor
         self._pending: asyncio.Future[bytes] | None = None
-        self._read, self._blocks, self.is_rebuilt = self._source()
+        self._read, self._blocks, is_rebuilt = self._source()
         self._received = 0
+        self._length = None if is_rebuilt else self._content_length()
+        # By ASGI it is whole, or there was no request; and a middleware may have put another one in its place.
+        self._may_be_short = is_wsgi(request)
 
     def _source(self) -> tuple[Callable[[], bytes], bool, bool]:
         """Return what reads the next part, whether it blocks, and whether the body is made anew."""
@@ -85,8 +89,8 @@ class RequestBody:
             return {"type": "http.disconnect"}
         self._received += len(chunk)
         if chunk:
-            return {"type": "http.request", "body": chunk, "more_body": not self._is_all()}
-        if self._is_short():
+            return {"type": "http.request", "body": chunk, "more_body": self._received != self._length}
+        if self._may_be_short and self._length is not None and self._received < self._length:
             return {"type": "http.disconnect"}
         return {"type": "http.request", "body": b"", "more_body": False}
 
@@ -99,20 +103,11 @@ class RequestBody:
         self._pending = None
         return chunk
 
-    def _length(self) -> int | None:
-        if self.is_rebuilt:
-            return None
+    def _content_length(self) -> int | None:
         try:
             return int(self._request.META.get("CONTENT_LENGTH") or "")
         except ValueError:
             return None
-
-    def _is_all(self) -> bool:
-        return self._received == self._length()
-
-    def _is_short(self) -> bool:
-        length = self._length()
-        return length is not None and self._received < length
 
     def close(self) -> None:
         """Let Django go on with the request: its body can be read from the start again, where it could be."""

@@ -6,9 +6,11 @@ Law: attributes that Python's `http.cookies` does not know are kept, and two coo
 from __future__ import annotations
 
 from http.cookies import Morsel, SimpleCookie
-from typing import Any, cast
+from typing import Any, Final, cast
 
 __all__ = ["SentCookie", "add_cookie"]
+
+_FLAGS: Final = frozenset({"secure", "httponly", "partitioned"})
 
 
 class SentCookie(Morsel[str]):
@@ -24,27 +26,32 @@ class SentCookie(Morsel[str]):
         for attribute in attributes:
             self._add(attribute.strip())
         self._text = text.strip()
-        self._as_sent = dict(self)
+        self._as_sent = self._state()
 
     def _add(self, attribute: str) -> None:
         name, has_value, value = attribute.partition("=")
         if not attribute or not self.isReservedKey(name.strip()):
             self._extras += [attribute] if attribute else []
             return
-        self[name.strip()] = value.strip() if has_value else cast(Any, True)
+        is_flag = not has_value and name.strip().lower() in _FLAGS
+        self[name.strip()] = cast(Any, True) if is_flag else value.strip()
+
+    def _state(self) -> Any:
+        return self.coded_value, dict(self)
 
     def OutputString(self, attrs: Any = None) -> str:
         """Return the header's value: as it was sent, or with what has been changed since."""
-        if attrs is None and dict(self) == self._as_sent:
+        if attrs is None and self._state() == self._as_sent:
             return self._text
         return "; ".join([super().OutputString(attrs), *self._extras])
 
     def __reduce__(self) -> Any:
-        return _restored, (self._text, dict(self))
+        return _restored, (self._text, self.__getstate__(), dict(self))
 
 
-def _restored(text: str, attributes: dict[str, Any]) -> SentCookie:
+def _restored(text: str, state: dict[str, Any], attributes: dict[str, Any]) -> SentCookie:
     cookie = SentCookie(text)
+    cast(Any, cookie).__setstate__(state)
     cookie.update(attributes)
     return cookie
 
@@ -59,5 +66,5 @@ def add_cookie(cookies: SimpleCookie, text: str) -> None:
     cookie = SentCookie(text)
     place = name = cookie.key
     if name in cookies:  # the same name for another path or domain: a cookie of its own
-        place = "; ".join([name, cookie["path"], cookie["domain"]])
+        place = f"{name}; {cookie['path']}; {cookie['domain']}"
     cookies[place] = cookie

@@ -25,13 +25,21 @@ _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 async def refuse_forgery(request: HttpRequest) -> HttpResponseBase | None:
     """Return the answer of CSRF_FAILURE_VIEW if another site may have made this request, None if not.
 
-    Requests without the session's cookie pass: nobody is logged in by them.
+    Requests without the session's cookie pass, nobody is logged in by them, unless a middleware has logged somebody in
+    by what it found in the request, as RemoteUserMiddleware does: a browser may have sent that by itself.
     """
-    if request.method in _SAFE or settings.SESSION_COOKIE_NAME not in request.COOKIES:
+    if request.method in _SAFE or not (settings.SESSION_COOKIE_NAME in request.COOKIES or _is_logged_in_now(request)):
         return None
     if settings.CSRF_HEADER_NAME in request.META and not settings.CSRF_USE_SESSIONS:
         return _refusal(_without_form(request))
     return await sync_to_async(_check_form)(request)
+
+
+def _is_logged_in_now(request: HttpRequest) -> bool:
+    from django.contrib.auth import SESSION_KEY
+
+    session: Any = getattr(request, "session", None)
+    return session is not None and session.modified and SESSION_KEY in session
 
 
 def _check_form(request: HttpRequest) -> HttpResponseBase | None:

@@ -1,6 +1,7 @@
 """One request of a bridged application: its task, what it receives, and what it has sent and nobody has taken yet.
 
 Law: when `end` returns, the task has ended. At most a few parts of a response wait here, then the application does.
+A body has the length that was declared, and is none where there may be none: nothing of it runs into the next response.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from asgiref.sync import AsyncToSync, SyncToAsync
 
 from microasgi.django.bridged_body import RequestBody
 from microasgi.django.lanes import overriding
+from microasgi.responses import forbids_body
 from microasgi.types import ASGIApp, Message, Scope
 
 __all__ = ["Exchange"]
@@ -37,6 +39,7 @@ class Exchange:
         """There is a response whose last part has not come with its first."""
         self._app, self._body, self._executor = app, body, executor
         self._body_taken = self._closed = False
+        self._due: int | None = None  # bytes that the content-length has promised and that have not come
         self._observed: Exception | None = None
         self._chunks: deque[bytes] = deque()
         self._loop = asyncio.get_running_loop()
@@ -142,6 +145,7 @@ class Exchange:
             raise ConnectionResetError("the client has left")
         kind = message["type"]
         if kind == "http.response.start" and not self.started:
+            self._due = _content_length(message.get("headers") or ())
             self.started = {"status": message["status"], "headers": list(message.get("headers") or ())}
             self._timer = self._loop.call_later(_PATIENCE, self._decided.set)
         elif kind == "http.response.body" and self.started and not self.complete:
@@ -154,14 +158,27 @@ class Exchange:
         while len(self._chunks) >= _WAITING:
             self._taken.clear()
             await self._taken.wait()
-        body = message.get("body", b"")
-        if body:
-            self._chunks.append(bytes(body))
-        if not message.get("more_body", False):
+        body, is_last = bytes(message.get("body", b"")), not message.get("more_body", False)
+        if self.scope["method"] != "HEAD" and not forbids_body(self.status):
+            self._measure(len(body), is_last)
+            self._chunks.extend([body] if body else ())
+        if is_last:
             self.complete = True
             self._over.set()
         self._arrived.set()
         self._decide()
+
+    def _measure(self, size: int, is_last: bool) -> None:
+        if self._due is None:
+            return
+        self._due -= size
+        if self._due < 0 or (is_last and self._due):
+            kind = "fewer" if self._due > 0 else "more"
+            length = _content_length(self.started["headers"])
+            raise RuntimeError(
+                f"{self._app_name()} sent {kind} than the content-length of {length} bytes that its response to "
+                f"{self._subject()} has"
+            )
 
     def _decide(self) -> None:
         self._decided.set()
@@ -209,3 +226,12 @@ class Exchange:
 
     def _subject(self) -> str:
         return f"{self.scope['method']} {self.scope['path']!r}"
+
+
+def _content_length(headers: Any) -> int | None:
+    values = {bytes(value).strip() for name, value in headers if bytes(name).lower() == b"content-length"}
+    if not values:
+        return None
+    if len(values) > 1 or not min(values).isdigit():
+        raise ValueError(f"the application sent the content-length {b', '.join(sorted(values)).decode('latin-1')!r}")
+    return int(min(values))

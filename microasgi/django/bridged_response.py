@@ -14,14 +14,13 @@ from django.http.response import HttpResponseBase
 
 from microasgi.django.bridged_cookie import add_cookie
 from microasgi.django.bridged_exchange import Exchange
+from microasgi.headers import encode_header
 
 __all__ = ["BridgedStream", "Chunks", "LateSession", "make_response"]
 
 logger = logging.getLogger("microasgi")
 # Of one connection only (RFC 9110 section 7.6.1): WSGI servers refuse them (PEP 3333).
-_HOP_BY_HOP: Final = frozenset(
-    {"connection", "keep-alive", "proxy-authenticate", "te", "trailer", "transfer-encoding", "upgrade"}
-)
+_HOP_BY_HOP: Final = frozenset({"connection", "keep-alive", "proxy-authenticate", "te", "trailer", "upgrade"})
 _SINGLE: Final = frozenset({"content-length", "content-type", "date", "etag", "last-modified", "location"})
 
 
@@ -49,7 +48,10 @@ def make_response(exchange: Exchange, content: Any = None, *, wsgi: bool = False
 def _add_headers(response: HttpResponseBase, raw: Any, wsgi: bool) -> None:
     headers: dict[str, str] = {}
     for name, value in raw:
-        key, text = bytes(name).decode("latin-1").lower(), bytes(value).decode("latin-1")
+        pair = encode_header(bytes(name).decode("latin-1"), bytes(value).decode("latin-1"))
+        key, text = pair[0].decode("latin-1"), pair[1].decode("latin-1")
+        if key == "transfer-encoding":  # the server's (ASGI HTTP, "Response Start"), who may have a length to send
+            continue
         if key == "set-cookie":
             add_cookie(response.cookies, text)
         elif key in headers and key not in _SINGLE:
@@ -88,26 +90,33 @@ class Chunks:
 
 
 class LateSession:
-    """Tells when a session was changed too late: Django saves it before it sends a streaming response."""
+    """Tells when a session was changed too late: Django saves it before it sends a streaming response.
+
+    What `begin` forgets `check` knows again: a middleware may read a stream before Django saves.
+    """
 
     def __init__(self, request: HttpRequest) -> None:
         self._request = request
         self._session: Any = getattr(request, "session", None)
+        self._was_modified = False
 
     def begin(self) -> None:
         """Remember that the session has been saved as it is."""
         if self._session is not None:
-            self._session.modified = False
+            self._was_modified, self._session.modified = self._session.modified, False
 
     def check(self) -> None:
         """Log a warning if it was changed since."""
-        if self._session is not None and self._session.modified:
+        if self._session is None:
+            return
+        if self._session.modified:
             logger.warning(
                 "the session was changed while the response to %s %r was streaming: Django had saved it before, so "
                 "the change is lost. Change it before the response begins, or save it: `await request.session.asave()`",
                 self._request.method,
                 self._request.path,
             )
+        self._session.modified = self._session.modified or self._was_modified
 
     def watch(self, parts: Iterator[bytes]) -> Iterator[bytes]:
         """Iterate over the parts of a response between `begin` and `check`."""

@@ -131,23 +131,28 @@ class _Parts(Iterator[bytes]):
 
 
 class _Loop:
-    """An event loop in a thread."""
+    """An event loop in a thread. It goes on when a task raises SystemExit: that is for the thread that waits for it."""
 
     def __init__(self) -> None:
-        self.started = threading.Event()
-        self.loop: Any = None
-        self._stop: Any = None
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._hold()), name="microasgi-wsgi", daemon=True)
+        self._started = threading.Event()
+        self._is_ending = False
+        self._thread = threading.Thread(target=self._run, name="microasgi-wsgi", daemon=True)
         self._thread.start()
-        self.started.wait()
+        self._started.wait()
 
-    async def _hold(self) -> None:
-        self.loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        self.started.set()
-        await self._stop.wait()
+    def _run(self) -> None:
+        with asyncio.Runner() as runner:
+            self.loop = runner.get_loop()
+            self._started.set()
+            while not self._is_ending:
+                try:
+                    self.loop.run_forever()
+                except (SystemExit, KeyboardInterrupt):
+                    pass
 
     def end(self) -> None:
-        self.loop.call_soon_threadsafe(self._stop.set)
+        self._is_ending = True
+        self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(_LAST_WORDS)
 
 
@@ -160,7 +165,7 @@ def _event_loop() -> asyncio.AbstractEventLoop:
     global _now
     with _lock:
         _now = _now or _Loop()
-        return cast(asyncio.AbstractEventLoop, _now.loop)
+        return _now.loop
 
 
 def _forked() -> None:
