@@ -1,4 +1,4 @@
-"""The site without a server: `pytest`, or `python manage.py test`."""
+"""The site without a server: `pytest`, or `python manage.py test test_saleroom`."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import json
 from datetime import timedelta
 from typing import Any
 
-import pytest
 from auction.models import Bid, Lot
 from auction.sale import close_due
 from django.contrib.auth.models import Permission, User
 from django.core import mail
-from django.test import TestCase
+from django.test import TestCase, override_settings
 from django.utils import timezone
 
+from microasgi import WebSocketDisconnect
 from microasgi.django.testclient import DjangoTestClient
 from microasgi.testing import WebSocketDenialResponse
 
@@ -182,9 +182,18 @@ class LiveTests(Saleroom):
             self.bid(self.ann, 100)
             assert socket.receive_json()["lot"]["price"] == 100
 
+    @override_settings(REVALIDATE_EVERY=0.02)
+    def test_who_logs_out_hears_no_more(self) -> None:
+        self.client.force_login(self.ann)
+        with self.client.websocket_connect("/live/socket") as socket:
+            self.client.logout()
+            with self.assertRaises(WebSocketDisconnect) as closed:  # noqa: PT027
+                socket.receive_json()
+        assert closed.exception.code == 4401
+
     def test_a_page_of_another_site_hears_nothing_of_a_user(self) -> None:
         self.client.force_login(self.ann)
-        with pytest.raises(WebSocketDenialResponse):
+        with self.assertRaises(WebSocketDenialResponse):  # noqa: PT027 - Django runs this, too
             self.client.websocket_connect("/live/socket", headers={"origin": "https://evil.example"}).__enter__()
 
 
