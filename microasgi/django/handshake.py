@@ -24,6 +24,7 @@ from microasgi.websockets import WebSocket
 __all__ = ["MessagesLayer", "MiddlewareLayer"]
 
 _STARTS: Final = frozenset({"http.response.start", "websocket.accept", "websocket.http.response.start"})
+_WITHOUT_BODY: Final = frozenset({204, 304})  # RFC 9110 section 6.4.1
 # They speak of the body, which the chain does not see.
 _OF_BODIES: Final = frozenset({b"content-encoding", b"content-length", b"content-type", b"etag", b"last-modified"})
 
@@ -142,11 +143,12 @@ async def _answer(response: HttpResponseBase, scope: Scope, receive: Receive, se
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         kind = "websocket.http.response" if scope["type"] == "websocket" else "http.response"
         await send({"type": f"{kind}.start", "status": given.status_code, "headers": raw_headers(given)})
-        if given.streaming:
+        is_empty = scope.get("method") == "HEAD" or given.status_code in _WITHOUT_BODY
+        if given.streaming and not is_empty:
             content = given.streaming_content
             async for part in content if given.is_async else iterate_in_threadpool(content):
                 await send({"type": f"{kind}.body", "body": part, "more_body": True})
-        await send({"type": f"{kind}.body", "body": b"" if given.streaming else given.content})
+        await send({"type": f"{kind}.body", "body": b"" if given.streaming or is_empty else given.content})
 
     try:
         if scope["type"] == "websocket":

@@ -102,6 +102,13 @@ def test_what_a_middleware_answers_is_the_answer(value: str, body: bytes) -> Non
     assert (response.status, response.body) == (503, body)
 
 
+@pytest.mark.parametrize("value", ["yes", "stream"])
+def test_what_a_middleware_answers_to_head_has_no_body(value: str) -> None:
+    made = request(around(MicroASGI()), "HEAD", headers={"host": "testserver", "x-closed": value})
+    response = asyncio.run(made)
+    assert (response.status, response.body) == (503, b"")
+
+
 def test_a_host_that_is_not_allowed_is_refused() -> None:
     assert ask(whoami, host="evil.example").status == 400
 
