@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import time
-from types import GeneratorType
+from collections.abc import Generator
+from inspect import GEN_CLOSED, getgeneratorstate
 from typing import Any, Final
 from weakref import WeakSet, ref
 
@@ -39,7 +40,7 @@ class Care:
         self._last = time.monotonic()
         self._mine: dict[str, BaseDatabaseWrapper] = {}  # to ask Django for them costs more than all the rest
         self._cursors: WeakSet[Any] = WeakSet()
-        self._holder: ref[GeneratorType[Any, Any, Any]] | None = None
+        self._holder: ref[Generator[Any, Any, Any]] | None = None
         for alias in connections:
             self._watch(alias)
 
@@ -47,9 +48,9 @@ class Care:
     def occupied(self) -> bool:
         """Whether a generator that goes on later has a transaction open here."""
         holder = None if self._holder is None else self._holder()
-        return holder is not None and holder.gi_frame is not None
+        return holder is not None and getgeneratorstate(holder) != GEN_CLOSED
 
-    def after(self, generator: GeneratorType[Any, Any, Any] | None = None) -> None:
+    def after(self, generator: Generator[Any, Any, Any] | None = None) -> None:
         """Tidy after a call, or after a step of a generator, which may leave its transaction open.
 
         TransactionManagementError if another one did, which is rolled back.
@@ -87,13 +88,13 @@ class Care:
         """Close everything: the thread ends."""
         self._forget(list(self._mine.values()))
 
-    def _judge(self, in_transaction: list[BaseDatabaseWrapper], generator: GeneratorType[Any, Any, Any] | None) -> None:
+    def _judge(self, in_transaction: list[BaseDatabaseWrapper], generator: Generator[Any, Any, Any] | None) -> None:
         if not in_transaction:
             self._holder = None
             return
         if self.occupied:
             return
-        if generator is not None and generator.gi_frame is not None:
+        if generator is not None and getgeneratorstate(generator) != GEN_CLOSED:
             self._holder = ref(generator)
             return
         self._holder = None

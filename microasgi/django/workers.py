@@ -11,11 +11,10 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from concurrent.futures import Executor, Future
 from functools import partial
 from queue import Empty, SimpleQueue
-from types import GeneratorType
 from typing import Any, Final, Generic, ParamSpec, TypeAlias, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -27,7 +26,7 @@ logger = logging.getLogger("microasgi.django")
 
 P = ParamSpec("P")
 T = TypeVar("T")
-AnyGenerator: TypeAlias = "GeneratorType[Any, Any, Any]"
+AnyGenerator: TypeAlias = Generator[Any, Any, Any]
 
 
 class Workers(Executor):
