@@ -75,7 +75,7 @@ class Site:
                 scope = {**scope, "root_path": scope["root_path"].rstrip("/")}
             if self._static:
                 self._add_static(scope)
-            await self.app(scope, receive, partial(_send_lowered, send))
+            await self.app(scope, receive, partial(_send_legal, send, scope["method"] == "HEAD"))
         elif kind == "websocket":
             await deny(scope, receive, send, HTTPException(404))
         elif kind == "lifespan":
@@ -112,10 +112,12 @@ def _with_static(app: ASGIApp) -> ASGIApp:
     return cast(ASGIApp, Static(cast(Any, app)))
 
 
-async def _send_lowered(send: Send, message: Message) -> None:
-    """Send on with header names in lower case, as ASGI asks and middleware expects; Django writes them capitalised."""
+async def _send_legal(send: Send, is_head: bool, message: Message) -> None:
+    """Send on as ASGI asks: header names in lower case, which Django capitalises, and no body for HEAD."""
     if message["type"] == "http.response.start":
         message = {**message, "headers": [(name.lower(), value) for name, value in message.get("headers", ())]}
+    elif is_head and message["type"] == "http.response.body":
+        message = {**message, "body": b""}
     await send(message)
 
 

@@ -189,6 +189,14 @@ async def test_no_path_leads_out_of_the_static_files(path: str) -> None:
     assert answer.status == 400
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize("path", ["/look/", "/stream/"])
+async def test_a_view_that_is_asked_by_head_sends_no_body(path: str) -> None:
+    with override_settings(ROOT_URLCONF=__name__):
+        answer = await request(site(), "HEAD", path, headers={"host": "testserver"})
+    assert (answer.status, answer.body) == (200, b"")
+
+
 def test_alone_it_answers_the_lifespan() -> None:
     with TestClient(site()) as client:
         assert client.get("/look/").json()["state"] is None
