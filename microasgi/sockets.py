@@ -49,7 +49,7 @@ def socket_app(
             await live(websocket, scope)
             return
         if drained.has_begun:
-            await deny(scope, receive, send, HTTPException(503, "the server stops or restarts: try again"))
+            await deny(scope, receive, send, _stopping())
             return
         life = _Life(websocket)
         drained.members.add(life)
@@ -104,7 +104,10 @@ class _Life(Interruptible):
         self._closed = closed = anyio.Event()
         try:
             with anyio.move_on_after(_PATIENCE):
-                await self._websocket.close(*RESTART)
+                if self._websocket.socket_state is WebSocketState.CONNECTING:
+                    await self._websocket.send_denial_response(problem_of(self._websocket, _stopping()))
+                else:
+                    await self._websocket.close(*RESTART)
         except Exception:
             logger.exception("a websocket could not be closed when the application drained")
         finally:
@@ -114,6 +117,10 @@ class _Life(Interruptible):
         await self._close()
         await anyio.sleep(_PATIENCE)
         self.interrupt()
+
+
+def _stopping() -> HTTPException:
+    return HTTPException(503, "the server stops or restarts: try again")
 
 
 async def deny(scope: Scope, receive: Receive, send: Send, error: HTTPException) -> None:

@@ -553,7 +553,9 @@ async def test_a_socket_that_was_never_accepted_is_refused_after_the_grace(app: 
         await socket.send_input({"type": "websocket.connect"})
         await anyio.wait_all_tasks_blocked()
         await app.drain()
-        assert (await socket.receive_output())["type"] == "websocket.close"
+        start = await socket.receive_output()
+        assert (start["type"], start["status"]) == ("websocket.http.response.start", 503)
+        await socket.receive_output()
         await socket.wait_finished()
 
 

@@ -48,8 +48,13 @@ class GroupEndpoint(WebSocketEndpoint):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        marked = {name: getattr(getattr(cls, name, None), "_event", None) for name in dir(cls)}
-        cls._events = {event: name for name, event in marked.items() if event is not None}
+        inherited = {name: event for event, name in cls._events.items()}  # also for a method that is overridden
+        events: dict[str, str] = {}
+        for name in dir(cls):
+            event = getattr(getattr(cls, name, None), "_event", None) or inherited.get(name)
+            if event is not None and events.setdefault(event, name) != name:
+                raise ConfigurationError(f"{cls.__qualname__}: {events[event]} and {name} both take {event!r}")
+        cls._events = events
 
     async def dispatch(self, websocket: WebSocket[Any]) -> None:
         """Run the socket's life."""

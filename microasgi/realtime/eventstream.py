@@ -6,6 +6,7 @@ The law of this file: no text can break out of its field. A stream that ends wel
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -250,7 +251,9 @@ def _encode(item: Any) -> bytes:
     """Return an item as an event; a message of a hub is encoded once for all who get it."""
     if isinstance(item, Delivery):
         if item.frame is None:
-            item.frame = ServerSentEvent(item.text, id=item.id).encode()
+            is_binary = isinstance(item.payload, bytes)  # which no event can carry
+            text = b64encode(item.data).decode() if is_binary else item.text
+            item.frame = ServerSentEvent(text, "bytes" if is_binary else None, item.id).encode()
         return item.frame
     if isinstance(item, ServerSentEvent):
         return item.encode()

@@ -31,7 +31,7 @@ class History:
     def __init__(self, size: int, most_groups: int = 10_000) -> None:
         self.size = size
         self._most_groups = most_groups
-        self._epoch = token_hex(4)
+        self._epoch = ""  # made with the first message: the hub may be made before its process is forked
         self._last = 0
         self._lost = 0  # the last message of a group that was forgotten as a whole
         self._rings: OrderedDict[str, _Ring] = OrderedDict()
@@ -43,6 +43,7 @@ class History:
 
     def name(self) -> tuple[int, str]:
         """Return the next message's number and id."""
+        self._epoch = self._epoch or token_hex(4)
         self._last += 1
         if not self.size:
             self._lost = self._last

@@ -146,7 +146,7 @@ class Hub:
         A browser that comes back is given what it has missed since its `Last-Event-ID`, as far as the hub keeps it,
         or an event "gap"; `replay=N` is for one that comes for the first time.
         """
-        since = request.headers.get("last-event-id")
+        since = request.headers.get("last-event-id") or None
         chosen: dict[str, Any] = {"max_queue": max_queue, "overflow": overflow, "info": info}
         subscription = self.subscribe(*groups, since=since, replay=0 if since else replay, **chosen)
         return EventStream(subscription, ping=ping, retry=retry)

@@ -15,7 +15,7 @@ from microasgi.realtime.messages import Delivery, Gap
 from microasgi.realtime.subscription import Overflow
 from microasgi.websockets import WebSocket
 
-__all__ = ["SUBSCRIBING", "ConnectOptions", "Rate", "check_user"]
+__all__ = ["SUBSCRIBING", "ConnectOptions", "Rate", "check_options", "check_user"]
 
 SUBSCRIBING: Final = ("info", "max_queue", "overflow", "replay", "since")
 """Those of the options that are the subscription's."""
@@ -45,6 +45,17 @@ class ConnectOptions(TypedDict, total=False):
     """Asked again and again whether the user may stay: True, or False for 4401, or another code to close with."""
     revalidate_every: float
     """Seconds between two such questions, 60 unless told otherwise."""
+
+
+def check_options(options: ConnectOptions) -> None:
+    """ConfigurationError for an option that does not exist, and for a time that is none."""
+    given: dict[str, Any] = {**options}
+    if unknown := given.keys() - ConnectOptions.__annotations__.keys():
+        known = ", ".join(sorted(ConnectOptions.__annotations__))
+        raise ConfigurationError(f"{sorted(unknown)} are no options of a socket in groups: there are {known}")
+    for name in ("heartbeat", "idle", "revalidate_every"):
+        if name in given and not (isinstance(given[name], (int, float)) and given[name] > 0):
+            raise ConfigurationError(f"{name}={given[name]!r}: write seconds above 0, or leave it out")
 
 
 class Rate:

@@ -55,6 +55,11 @@ class _Topic:
         self.wanted = self.on = self.asked = self.lost = False
         self.settled = anyio.Event()
 
+    @property
+    def is_deaf(self) -> bool:
+        """Whether it is wanted and may hear nothing: not on yet, or about to go off by an earlier command."""
+        return self.wanted and (self.asked or not self.on)
+
 
 class Listener:
     """Keeps the subscriptions; `run` until cancelled."""
@@ -95,14 +100,20 @@ class Listener:
         else:
             self._forget(group, topic)
 
-    async def settle(self, group: str) -> None:
-        """Return when the group's messages arrive. Without a connection return too: a gap will tell when they do."""
-        topic = self._topics[group]
-        while topic.wanted and not topic.on:
-            if not self.connected and self.tried.is_set():
-                self._mark_lost(group, topic)
-                return
-            await topic.settled.wait()
+    async def settle(self, groups: Iterable[str]) -> bool:
+        """Return True when messages of these groups arrive.
+
+        Without a connection, and where Redis has not confirmed in time, return False: a gap will tell when they do.
+        """
+        topics = [(group, self._topics[group]) for group in groups if group in self._topics]  # others were left again
+        with anyio.move_on_after(self._clients.timeout):
+            for _, topic in topics:
+                while topic.is_deaf and (self.connected or not self.tried.is_set()):
+                    await topic.settled.wait()
+        deaf = [(group, topic) for group, topic in topics if topic.is_deaf]
+        for group, topic in deaf:
+            self._mark_lost(group, topic)
+        return not deaf
 
     async def run(self) -> None:
         """Connect, listen, and do it again, with a growing pause, until cancelled."""
@@ -115,6 +126,8 @@ class Listener:
                 if not self._failing:
                     logger.warning("hub: no connection to Redis, trying again: %r", error)
                 self._failing = True
+            except Exception:  # what nobody has thought of ends this connection, not the application
+                logger.exception("hub: listening has failed, trying again")
             finally:
                 self._disconnected()
             pause = _SHORTEST_PAUSE if self._answers else min(pause * 2, _LONGEST_PAUSE)
@@ -190,6 +203,9 @@ class Listener:
         timeout = self._clients.timeout
         while True:
             await anyio.sleep(timeout)
+            if self._clients.has_moved:
+                self._clients.has_moved = False
+                raise ConnectionResetError("this Redis has become a replica")
             if monotonic() - self._heard < timeout:
                 continue
             asked = monotonic()

@@ -31,6 +31,7 @@ class Outbox:
         self._waiting: deque[tuple[Command, asyncio.Future[Any] | None]] = deque()
         self._more = asyncio.Event()
         self._failing = False
+        self._refused = 0
         self.has_lost = False
         """Whether a command was lost for whose answer nobody waited. Who cares sets it back."""
 
@@ -94,7 +95,8 @@ class Outbox:
         self._failing = False
         for (command, future), answer in zip(bundle, answers, strict=True):
             if isinstance(answer, Exception):
-                logger.error("hub: Redis refused %s: %s", command[0], answer)
+                self._note_refusal(command, answer)
+                self.has_lost = self.has_lost or future is None
                 answer = HubUnavailable(str(answer))
             if future is None or future.done():
                 continue
@@ -102,6 +104,13 @@ class Outbox:
                 future.set_exception(answer)
             else:
                 future.set_result(answer)
+
+    def _note_refusal(self, command: Command, error: Exception) -> None:
+        self._refused += 1
+        if self._refused & (self._refused - 1) == 0:  # the 1st, 2nd, 4th, 8th ...: out of memory, Redis refuses all
+            logger.error("hub: Redis refused command %d, %s: %s", self._refused, command[0], error)
+        if isinstance(error, self._clients.moved):  # a replica now: its name or its sentinel knows of the new master
+            self._clients.stale = self._clients.has_moved = True
 
 
 def _fail(bundle: list[tuple[Command, asyncio.Future[Any] | None]], reason: str) -> None:

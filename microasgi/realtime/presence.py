@@ -10,6 +10,7 @@ from secrets import token_hex
 from typing import Any, Final
 
 from microasgi.realtime.groups import Home, Member
+from microasgi.realtime.messages import HubUnavailable
 from microasgi.realtime.outbox import Outbox
 
 __all__ = ["BEAT", "Presence", "as_dict"]
@@ -58,17 +59,32 @@ class Presence:
         """Say that this process lives. Where something was lost, begin again as another process."""
         known = await self._outbox.call("SET", self._alive(self._process), 1, "EX", _ALIVE, "GET")
         if known is not None and not self._outbox.has_lost:
-            for group in home.groups:
+            for number, group in enumerate(list(home.groups), 1):
                 self._outbox.post("EXPIRE", self._key(group), _ALIVE * 3)
+                await self._rest(number)
             return
         self._outbox.has_lost = False
         self._outbox.post("DEL", self._alive(self._process))
         self._process = token_hex(8)
         self._fields.clear()
         self._outbox.post("SET", self._alive(self._process), 1, "EX", _ALIVE)
-        for group, members in home.groups.items():
-            for member in members:
+        try:
+            await self._write_all(home)
+        except HubUnavailable:
+            self._outbox.has_lost = True  # begin again
+            raise
+
+    async def _write_all(self, home: Home) -> None:
+        everyone = [(group, member) for group, members in home.groups.items() for member in members]
+        for number, (group, member) in enumerate(everyone, 1):
+            if member in home.groups.get(group, ()):  # else it has left meanwhile
                 self._post([group], member)
+            await self._rest(number)
+
+    async def _rest(self, number: int) -> None:
+        """Let what was posted go out now and then: the outbox holds a limited number of commands."""
+        if number % 1000 == 0:
+            await self._outbox.call("PING")
 
     async def end(self) -> None:
         """Say that this process has ended."""

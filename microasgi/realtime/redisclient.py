@@ -56,12 +56,15 @@ class RedisClients:
         self._once: Any = backoff.NoBackoff()
         self.errors: tuple[type[Exception], ...] = (redis.RedisError, OSError)  # a TimeoutError is an OSError
         self.refusals: tuple[type[Exception], ...] = (redis.AuthenticationError, redis.ResponseError)
+        self.moved: type[Exception] = redis.exceptions.ReadOnlyError
         self.timeout = timeout
         self._url = str(source) if isinstance(source, str) else None
         self._blocking: Any = None
         self._line: Connection | None = None
         self.stale = False
         """Whether the connection for commands is to be made anew before it is used again."""
+        self.has_moved = False
+        """Whether the connection that listens is to be made anew: this Redis is the master no longer."""
         if self._url is None:
             client = cast(Any, source)
             self.commands: Any = client

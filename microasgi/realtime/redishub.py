@@ -52,6 +52,7 @@ class RedisHub:
         self._marks: dict[str, str] = {}
         self._last: dict[str, int] = {}
         self._held: dict[str, list[Delivery]] = {}
+        self._unnumbered: set[str] = set()
 
     async def publish(self, group: str, message: Any) -> int:
         """Publish, and return how many members the group has in this process when Redis has taken the message."""
@@ -88,6 +89,7 @@ class RedisHub:
             self._listener.unwant(group)
             self._last.pop(group, None)
             self._held.pop(group, None)
+            self._unnumbered.discard(group)
 
     def forget(self, member: Member) -> None:
         """Forget what was written about it."""
@@ -96,9 +98,7 @@ class RedisHub:
     async def settle(self, groups: Iterable[str], member: Member) -> None:
         """Wait for Redis to confirm; where it is not there, return, and a gap will tell when it is."""
         groups = tuple(groups)
-        for group in groups:
-            await self._listener.settle(group)
-        if not self._listener.connected:
+        if not groups or not await self._listener.settle(groups):
             return
         try:
             await self._presence.enter(groups, member)
@@ -115,9 +115,13 @@ class RedisHub:
         if self._streams is None:
             return [Gap(groups)] if since is not None else []
         try:
-            return await self._streams.past(self._outbox, groups, since, count)
+            past = await self._streams.past(self._outbox, groups, since, count)
         except HubUnavailable:
             return [Gap(groups)]
+        for item in past:
+            if isinstance(item, Delivery):
+                member.replayed[item.group] = int(item.id or 0)
+        return past
 
     async def count(self, group: str) -> int:
         """Return how many members a group has in all processes."""
@@ -168,7 +172,7 @@ class RedisHub:
     def hear(self, group: str, data: bytes, *, mark: bool) -> None:
         """Decode a message once and give it to the members; a mark is the id of the message that follows."""
         if mark:
-            if data.isdigit():
+            if data.isdigit() and len(data) < 18:
                 self._marks[group] = data.decode()
             return
         name = self._marks.pop(group, None)
@@ -199,31 +203,48 @@ class RedisHub:
         self._outbox.has_lost = True
         self._beats.set()
         for group in groups:
-            past: list[Delivery | Gap] = [Gap((group,))]
-            last = self._last.get(group)
-            if self._streams is not None and last is not None:
-                try:
-                    past = await self._streams.past(self._outbox, [group], str(last), 0)
-                except HubUnavailable:
-                    pass
-            self._give_all(group, past)
+            self._give_all(group, await self._missed(group))
+
+    async def _missed(self, group: str) -> list[Delivery | Gap]:
+        """Return what the members have not got, behind a gap where that may not be all."""
+        gap = Gap((group,))
+        last = self._last.get(group)
+        if self._streams is None or last is None:
+            return [gap]
+        try:
+            past = await self._streams.past(self._outbox, [group], str(last), 0)
+        except HubUnavailable:
+            return [gap]
+        if group in self._unnumbered:  # some publish without history
+            past.insert(0, gap)
+        return [item for item in past if isinstance(item, Gap) or int(item.id or 0) > last]
 
     def _give_all(self, group: str, past: list[Delivery | Gap]) -> None:
         home = self._home
         for item in past:
             if isinstance(item, Delivery):
-                self._give(item)
+                self._give_missed(item)
             elif home is not None:
                 self._counted["gaps"] += 1
                 home.give_gap(frozenset(item.groups))
         known = {item.id for item in past if isinstance(item, Delivery)}
         for delivery in self._held.pop(group, ()):
-            if delivery.id is None or delivery.id not in known:
+            if delivery.id is None:
                 self._give(delivery)
+            elif delivery.id not in known:
+                self._give_missed(delivery)
+
+    def _give_missed(self, delivery: Delivery) -> None:
+        """Give a message to all who have not got it from history when they joined meanwhile."""
+        number = self._last[delivery.group] = int(delivery.id or 0)
+        if self._home is not None:
+            self._home.fan_out_late(delivery, number)
 
     def _give(self, delivery: Delivery) -> None:
         if delivery.id is not None:
             self._last[delivery.group] = int(delivery.id)
+        elif self._streams is not None:
+            self._unnumbered.add(delivery.group)
         if self._home is not None:
             self._home.fan_out(delivery)
 

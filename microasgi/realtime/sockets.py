@@ -16,7 +16,7 @@ from microasgi.draining import Round, round_of
 from microasgi.exceptions import WebSocketDisconnect, WebSocketException
 from microasgi.iteration import Iteration, until
 from microasgi.realtime.companions import Companions
-from microasgi.realtime.limits import ConnectOptions, Rate, check_user
+from microasgi.realtime.limits import ConnectOptions, Rate, check_options, check_user
 from microasgi.realtime.messages import Gap
 from microasgi.realtime.subscription import Item, Subscription
 from microasgi.serialization import encode_json
@@ -48,6 +48,7 @@ class SocketMember:
     )
 
     def __init__(self, websocket: WebSocket[Any], subscription: Subscription, options: ConnectOptions) -> None:
+        check_options(options)
         self.websocket = websocket
         self.subscription = subscription
         self._options = options
@@ -209,7 +210,8 @@ class SocketMember:
     async def _revalidate(self, ask: Callable[[WebSocket[Any]], Awaitable[bool | int]], seconds: float) -> None:
         while True:
             await anyio.sleep(seconds)
-            await check_user(ask, self.websocket)
+            with anyio.fail_after(seconds):  # whom nobody can ask about does not stay for ever
+                await check_user(ask, self.websocket)
 
 
 class _Part:

@@ -61,13 +61,13 @@ class Streams:
         after = None if since is None else await self._number(outbox, since)
         for group in groups:
             entries = await self._read(outbox, group, since, after, count)
-            if since is not None and (after is None or (entries and _number(entries[0][1][b"before"]) > after)):
+            if since is not None and (after is None or (entries and _is_hole(entries[0][1], after))):
                 gaps.append(group)
             for name, fields in entries:
                 number = _number(name)
                 try:
                     found.append((number, as_delivery(group, str(number), self._decode(fields[b"data"]))))
-                except (TypeError, ValueError):  # somebody else's
+                except (KeyError, TypeError, ValueError):  # somebody else's
                     gaps.append(group)
         found.sort(key=lambda one: one[0])
         gap: list[Delivery | Gap] = [Gap(tuple(dict.fromkeys(gaps)))] if gaps else []
@@ -96,6 +96,12 @@ class Streams:
 def _number(name: bytes | str) -> int:
     text = name.decode() if isinstance(name, bytes) else name
     return int(text.partition("-")[0])
+
+
+def _is_hole(fields: dict[bytes, bytes], after: int) -> bool:
+    """Tell whether something may have been between that number and an entry with these fields."""
+    before = fields.get(b"before", b"").partition(b"-")[0]
+    return not (before.isdigit() and len(before) < 18 and int(before) <= after)
 
 
 def _entries(answer: Any) -> list[tuple[bytes, dict[bytes, bytes]]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from types import TracebackType
 from typing import Any, Final, Literal, TypeAlias, cast, get_args
 
@@ -114,7 +114,7 @@ class Subscription:
         home = self._enter()
         new = [group for group in dict.fromkeys(map(check_group, groups)) if group not in self._names]
         wants_past = since is not None or replay > 0
-        early: deque[Delivery] = deque(maxlen=self._max_queue)
+        early: deque[Delivery] = deque(maxlen=self._max_queue + 1)  # one too many, so that `_catch_up` sees it
         put: Callable[[Any], object] = early.append if wants_past else self.put
         try:
             for group in new:
@@ -163,13 +163,14 @@ class Subscription:
         groups = tuple(group for group in gap.groups if group in self._names)
         if not groups:
             return
+        gap = Gap(groups)
         last = self._queue[-1] if self._queue else None
         if isinstance(last, Gap):
             self._queue.pop()
-            groups = tuple(dict.fromkeys((*last.groups, *groups)))
+            gap = _both(last, gap)
         if self._queue is _NOTHING:
             self._queue = deque()
-        self._queue.append(Gap(groups))
+        self._queue.append(gap)
         self._wake()
 
     def end(self, error: Exception) -> None:
@@ -237,8 +238,8 @@ class Subscription:
         if self._overflow == "drop_oldest":
             oldest = self._queue.popleft()
             if isinstance(oldest, Gap):  # keep it in front of what is left; it stands for the dropped message too
-                self._queue.popleft() if self._queue else None
-                self._queue.appendleft(oldest)
+                following = self._queue.popleft() if self._queue else None
+                self._queue.appendleft(_both(oldest, following) if isinstance(following, Gap) else oldest)
             return True
         home.refused += 1
         if self._overflow == "close":
@@ -256,9 +257,37 @@ class Subscription:
 
     def _catch_up(self, home: Home, groups: list[str], past: list[Item], early: deque[Delivery]) -> None:
         """Take what was published before, then what has come in while it was fetched, then all that comes."""
-        known = {item.id for item in past if isinstance(item, Delivery)}
-        for item in (*past, *(item for item in early if item.id is None or item.id not in known)):
-            self.put_gap(item) if isinstance(item, Gap) else self.put(item)
+        gaps = [item for item in past if isinstance(item, Gap)]
+        items = _in_order([item for item in past if isinstance(item, Delivery)], early)
+        room = self._max_queue - len(self._queue)
+        room = max(room - bool(gaps or len(items) > room), 1)  # a gap takes a place
+        if too_many := items[:-room]:
+            gaps.append(Gap(tuple({item.group: None for item in too_many})))
+            self.dropped += len(too_many)
+            home.dropped += len(too_many)
+        for gap in gaps:
+            self.put_gap(gap)
+        if items and not self._refuses:
+            self._queue = deque((*self._queue, *items[-room:]))
+            self._wake()
         for group in groups:
             if group in self._names:  # else it was left meanwhile
                 home.add(group, self, self.put)
+
+
+def _both(one: Gap, other: Gap) -> Gap:
+    return Gap(tuple(dict.fromkeys((*one.groups, *other.groups))))
+
+
+def _in_order(past: list[Delivery], early: Iterable[Delivery]) -> list[Delivery]:
+    """Return both, none twice, as they were published: of many messages history may give the last few only."""
+    known = {item.id for item in past}
+    new = [item for item in early if item.id is None or item.id not in known]
+    if past and any(item.id is not None for item in new):
+        numbered = [item for item in (*past, *new) if item.id is not None]
+        return sorted(numbered, key=_number) + [item for item in new if item.id is None]
+    return past + new
+
+
+def _number(item: Delivery) -> int:
+    return int((item.id or "0").rpartition("-")[2])

@@ -248,6 +248,18 @@ async def test_a_check_that_fails_closes(caplog: pytest.LogCaptureFixture) -> No
     assert "the database is gone" in caplog.text
 
 
+async def test_a_check_that_never_answers_closes() -> None:
+    async def may_stay(websocket: WebSocket) -> bool:
+        await anyio.sleep_forever()
+        return True
+
+    async with AsyncTestClient(
+        serving(Hub(), revalidate=may_stay, revalidate_every=0.05), raise_server_exceptions=False
+    ) as client:
+        async with client.websocket_connect("/") as socket:
+            assert (await end_of(socket))[0] == 1011
+
+
 async def test_the_end_of_the_hub_closes_with_1012() -> None:
     hub = Hub()
     app = MicroASGI()
