@@ -15,10 +15,10 @@ from typing import Any, Final, ParamSpec, TypeVar, cast
 
 import anyio
 from anyio import to_thread
-from anyio._core._eventloop import claim_worker_thread, get_async_backend, threadlocals
 from asgiref.sync import AsyncToSync, SyncToAsync, sync_to_async
 
 from microasgi.concurrency import on_asyncio, threads
+from microasgi.django.borrowed import anyio_thread
 from microasgi.django.lanes import overriding, staff
 from microasgi.django.workers import Desk, Stay, Workers
 from microasgi.types import ASGIApp, Receive, Scope, Send
@@ -119,6 +119,7 @@ async def in_django_thread(call: Callable[[], T]) -> T:
     executor = _executor(call)
     once = _Once(executor)
     result: Any = None
+    cancelled: asyncio.CancelledError | None = None
     try:
         # A scope, so that what the thread starts on the loop with anyio.from_thread is cancelled with the caller.
         with anyio.CancelScope() as scope:
@@ -126,12 +127,17 @@ async def in_django_thread(call: Callable[[], T]) -> T:
             hop: Any = sync_to_async(
                 work, thread_sensitive=False, executor=cast(ThreadPoolExecutor, once), context=copy_context()
             )
-            result = await hop()
+            try:
+                result = await hop()
+            except asyncio.CancelledError as error:
+                cancelled = error
+                scope.cancel()  # a task's own cancellation is none of its scopes', where the thread looks for it
+                await once.done()
+        if cancelled is not None:
+            raise cancelled
         return cast(T, result)
-    except asyncio.CancelledError:
-        await once.done()
-        raise
     finally:
+        del cancelled  # else it would hold itself, by its traceback
         if isinstance(executor, Desk) and executor.stay is not None:
             _stay.set(executor.stay)
 
@@ -151,18 +157,13 @@ _stay: Final[ContextVar[Stay | None]] = ContextVar("stay", default=None)
 
 def _run(call: Callable[[], T], holding: _Holding, loop: asyncio.AbstractEventLoop, scope: anyio.CancelScope) -> T:
     _held.set(holding)
-    mine: dict[str, Any] = vars(threadlocals)
-    outer = dict(mine)
     try:
-        with claim_worker_thread(get_async_backend("asyncio"), loop):
-            mine["current_cancel_scope"] = scope
+        with anyio_thread(loop, scope):
             return call()
     except StopIteration as error:  # no future can hold one
         raise RuntimeError("the function raised StopIteration") from error
     finally:
         holding.over = True
-        mine.clear()
-        mine.update(outer)
 
 
 def _executor(call: Callable[[], Any]) -> Executor:

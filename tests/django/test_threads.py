@@ -245,6 +245,30 @@ async def test_a_thread_may_ask_whether_its_caller_is_cancelled() -> None:
     assert noticed.is_set()
 
 
+async def test_a_thread_knows_of_the_cancellation_of_a_task_too() -> None:
+    """As the event loop does it, and this package when a client leaves; not by one of anyio's scopes."""
+    begun = asyncio.Event()
+
+    async def forever() -> None:
+        begun.set()
+        await anyio.sleep_forever()
+
+    def ask() -> None:
+        anyio.from_thread.run_sync(begun.set)
+        while True:
+            anyio.from_thread.check_cancelled()
+            threading.Event().wait(0.01)
+
+    for work in (ask, async_to_sync(forever), partial(anyio.from_thread.run, forever)):
+        begun.clear()
+        running = asyncio.create_task(in_django_thread(work))
+        with anyio.fail_after(PATIENCE):
+            await begun.wait()
+            running.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await running
+
+
 async def test_a_call_that_waits_for_a_thread_is_not_begun_when_its_caller_is_cancelled() -> None:
     go_on, late = threading.Event(), threading.Event()
     holders = [asyncio.create_task(in_django_thread(lambda: go_on.wait(PATIENCE))) for _ in range(8)]
