@@ -22,6 +22,8 @@ from microasgi.django.mounted import (
     mounted_apps,
     mounted_sites,
 )
+from microasgi.django.surroundings import DjangoMiddleware
+from microasgi.stack import Middleware
 
 __all__ = ["CHECKS", "SETTINGS", "TAG", "register_checks"]
 
@@ -153,6 +155,28 @@ def check_pools(**_: Any) -> list[CheckMessage]:
     ]
 
 
+def check_site_wide_login(**_: Any) -> list[CheckMessage]:
+    """W007: LoginRequiredMiddleware does not stand around an application beside Django, unless all middleware does."""
+    if not any(name.endswith(".LoginRequiredMiddleware") for name in settings.MIDDLEWARE):
+        return []
+    open_ones = [one.prefix or "/" for one in _mounted() if one.way == "beside" and not _has_whole_middleware(one.app)]
+    if not open_ones:
+        return []
+    text = (
+        f"LoginRequiredMiddleware does not guard the application at {_listed(open_ones)}, which stands beside Django."
+    )
+    hint = (
+        'Give the application Middleware(DjangoMiddleware, middleware="all"), or put @login_required on its handlers; '
+        'then silence this: SILENCED_SYSTEM_CHECKS = ["microasgi.W007"].'
+    )
+    return [Warning(text, hint, id="microasgi.W007")]
+
+
+def _has_whole_middleware(app: Any) -> bool:
+    stack: list[Middleware] = getattr(app, "_stack", [])
+    return any(one.cls is DjangoMiddleware and one.kwargs.get("middleware") == "all" for one in stack)
+
+
 def _pools() -> Iterator[tuple[str, int]]:
     """Yield the databases with a pool of psycopg's, and how many connections it has at most."""
     for alias, options in settings.DATABASES.items():
@@ -184,4 +208,5 @@ CHECKS: Final[list[tuple[Callable[..., list[CheckMessage]], bool]]] = [
     (check_static_url, False),
     (check_atomic_requests, False),
     (check_pools, False),
+    (check_site_wide_login, False),
 ]

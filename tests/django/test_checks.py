@@ -6,17 +6,19 @@ import sys
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.core.checks import run_checks
 from django.core.checks.registry import registry
 from django.test import override_settings
 from django.urls import include, path
 
-from microasgi import MicroASGI, Mount, WebSocket
+from microasgi import Middleware, MicroASGI, Mount, WebSocket
 from microasgi.django import checks
 from microasgi.django.beside import asgi
 from microasgi.django.bridge import bridge
 from microasgi.django.mounted import Mounted, mounted_apps
 from microasgi.django.site import Site
+from microasgi.django.surroundings import DjangoMiddleware
 from tests.django.loaded import urls
 
 app = MicroASGI()
@@ -28,6 +30,7 @@ async def socket(websocket: WebSocket) -> None:
     await websocket.accept()
 
 
+with_all = MicroASGI(middleware=[Middleware(DjangoMiddleware, middleware="all")])
 mounts_sockets = MicroASGI(routes=[Mount("/inner", app=with_sockets)])
 
 urlpatterns = [
@@ -43,6 +46,7 @@ def __getattr__(name: str) -> Any:
     """Return an ASGI application that settings name, made when Django is ready."""
     makers: dict[str, Any] = {
         "beside": lambda: asgi({"/live": mounts_sockets}),
+        "beside_all": lambda: asgi({"/live": with_all}),
         "beside_wrapped": lambda: Layer(asgi({"/live": mounts_sockets})),
         "around": lambda: MicroASGI(routes=[Mount("/old", app=Site()), Mount("/", app=app)]),
         "around_root": lambda: MicroASGI(routes=[Mount("/", app=Site())]),
@@ -202,6 +206,19 @@ class TestDatabases:
         assert "W006" not in found(**self.databases(OPTIONS={"pool": {"max_size": 12}}), **BESIDE)
         fewer = {"MICROASGI": {"THREADS": 3, "LANES": 1}}
         assert "W006" not in found(**self.databases(OPTIONS={"pool": True}), **BESIDE, **fewer)
+
+
+class TestASiteThatWantsALogin:
+    middleware = ("django.contrib.auth.middleware.LoginRequiredMiddleware",)
+
+    def test_an_application_that_it_does_not_guard_is_told(self) -> None:
+        text = found(MIDDLEWARE=[*settings.MIDDLEWARE, *self.middleware], **BESIDE)["W007"]
+        assert "'/live'" in text
+        assert 'middleware="all"' in text
+
+    def test_an_application_with_the_whole_middleware_is_right(self) -> None:
+        found_there = found(MIDDLEWARE=[*settings.MIDDLEWARE, *self.middleware], ASGI_APPLICATION=f"{HERE}.beside_all")
+        assert "W007" not in found_there
 
 
 def test_applications_are_found_where_the_project_says_it() -> None:
