@@ -78,7 +78,8 @@ def serving(database: str) -> Iterator[Served]:
         finally:
             process.send_signal(signal.SIGTERM)
             assert process.wait(timeout=20) in {0, -signal.SIGTERM}
-        assert "Traceback" not in log.read_text(), log.read_text()
+        if "Traceback" in log.read_text():
+            pytest.fail(log.read_text(), pytrace=False)
 
 
 def wait_until_listening(process: subprocess.Popen[bytes], port: int, log: Path) -> None:

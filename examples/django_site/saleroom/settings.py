@@ -50,7 +50,7 @@ ROOT_URLCONF = "saleroom.urls"
 ASGI_APPLICATION = "saleroom.asgi.application"
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = LOGOUT_REDIRECT_URL = "home"
-STATIC_URL = "/static/"
+STATIC_URL = "static/"  # without a slash, so that it follows the site below a path
 STATIC_ROOT = BASE_DIR / "static"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True

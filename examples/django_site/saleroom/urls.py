@@ -3,9 +3,7 @@
 from auction import views
 from django.contrib import admin
 from django.contrib.auth.views import LoginView, LogoutView
-from django.templatetags.static import static
 from django.urls import path
-from django.views.generic import RedirectView
 
 from microasgi.django import bridge
 
@@ -15,6 +13,6 @@ urlpatterns = [
     path("login/", LoginView.as_view(redirect_authenticated_user=True), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
     path("reports/", bridge("auction.reports:app")),
-    path("favicon.ico", RedirectView.as_view(url=static("auction/icon.svg"))),  # the admin has none of its own
+    path("favicon.ico", views.icon),  # the admin has none of its own
     path("admin/", admin.site.urls),
 ]

@@ -1,7 +1,7 @@
 // Shows lots as they change. Whatever anybody wrote is put in as text, never as HTML.
 
 const find = (selector) => document.querySelector(selector);
-const { lots: LOTS, socket: SOCKET, events: EVENTS } = find("#live").dataset;
+const { lots: LOTS, socket: SOCKET, events: EVENTS, page: PAGE } = find("#live").dataset;
 const BY_EVENTS = new URLSearchParams(location.search).get("by") === "events";
 const LOGGED_OUT = 4401, RESTARTS = 1012;
 const FIRST_PAUSE = 500, LONGEST_PAUSE = 15000, SILENCE = 50000; // the server says something at least every 20 seconds
@@ -61,15 +61,14 @@ function leave() {
 }
 
 async function load() {
-  let after = 0;
-  for (;;) {
+  const gone = new Set([...document.querySelectorAll("[data-lot]")].map((element) => Number(element.dataset.lot)));
+  for (let after = 0, found; !found || found.length === 50; after = found.at(-1)?.id) {
     const answer = await fetch(`${LOTS}?after=${after}`).catch(() => null);
     if (!answer?.ok) return;
-    const found = await answer.json();
-    found.forEach(show);
-    if (found.length < 50) return;
-    after = found.at(-1).id;
+    found = await answer.json();
+    for (const lot of found) { show(lot); gone.delete(lot.id); }
   }
+  gone.forEach(remove);
 }
 
 // What comes
@@ -78,7 +77,7 @@ function take(message) {
   if (message.type === "lot") show(message.lot);
   else if (message.type === "gone") remove(message.id);
   else if (message.type === "gap") load();
-  else if (message.type === "outbid") notify(`Somebody bids ${euros(message.price)} for `, `/lots/${message.lot}/`, message.title);
+  else if (message.type === "outbid") notify(`Somebody bids ${euros(message.price)} for `, pageOf(message.lot), message.title);
 }
 
 function show(lot) {
@@ -111,7 +110,7 @@ function add(lot) {
   if (!list) return null;
   const card = find("#card").content.firstElementChild.cloneNode(true);
   card.dataset.lot = lot.id;
-  card.querySelector("[data-link]").href = `/lots/${lot.id}/`;
+  card.querySelector("[data-link]").href = pageOf(lot.id);
   list.append(card);
   find("#none").hidden = true;
   return card;
@@ -136,6 +135,7 @@ function notify(words, address, title) {
 
 // Prices and times
 
+const pageOf = (id) => PAGE.replace("/0/", `/${id}/`);
 const euros = (amount) => `€ ${amount.toLocaleString("en")}`;
 
 function tick() {
