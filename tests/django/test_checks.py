@@ -12,7 +12,7 @@ from django.core.checks.registry import registry
 from django.test import override_settings
 from django.urls import include, path
 
-from microasgi import Middleware, MicroASGI, Mount, WebSocket
+from microasgi import MicroASGI, Middleware, Mount, WebSocket
 from microasgi.django import checks
 from microasgi.django.beside import asgi
 from microasgi.django.bridge import bridge
