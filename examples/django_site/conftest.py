@@ -64,7 +64,7 @@ def serving(database: str) -> Iterator[Served]:
         listener.bind(("127.0.0.1", 0))
         port = int(listener.getsockname()[1])
         listener.close()
-        whole = {**os.environ, "DATABASE_URL": database.format(folder=folder), "REVALIDATE_EVERY": "0.5"}
+        whole = {**os.environ, "DATABASE_URL": database.format(folder=folder), "REVALIDATE_EVERY": "2"}
         subprocess.run(
             [sys.executable, "manage.py", "demo"], cwd=FOLDER, env=whole, check=True, stdout=subprocess.DEVNULL
         )

@@ -182,7 +182,7 @@ class LiveTests(Saleroom):
             self.bid(self.ann, 100)
             assert socket.receive_json()["lot"]["price"] == 100
 
-    @override_settings(REVALIDATE_EVERY=0.02)
+    @override_settings(REVALIDATE_EVERY=1.0)
     def test_who_logs_out_hears_no_more(self) -> None:
         self.client.force_login(self.ann)
         with self.client.websocket_connect("/live/socket") as socket:
