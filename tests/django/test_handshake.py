@@ -28,11 +28,6 @@ User: Any = get_user_model
 OWN = [*settings.MIDDLEWARE, "tests.django.middlewares.maintenance", "tests.django.middlewares.TokenUsers"]
 
 
-@pytest.fixture(scope="session")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @pytest.fixture(autouse=True)
 def clean() -> Iterator[None]:
     with override_settings(MIDDLEWARE=OWN):

@@ -34,11 +34,6 @@ def around(app: MicroASGI) -> ThreadsLayer:
     return ThreadsLayer(SessionLayer(app))
 
 
-@pytest.fixture(scope="session")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @pytest.fixture(autouse=True)
 def clean(tmp_path: Path) -> Iterator[None]:
     with override_settings(SESSION_FILE_PATH=str(tmp_path)):

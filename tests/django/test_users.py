@@ -39,11 +39,6 @@ def around(app: MicroASGI) -> ThreadsLayer:
     return ThreadsLayer(SessionLayer(CSRFLayer(app)))
 
 
-@pytest.fixture(scope="session")
-def anyio_backend() -> str:
-    return "asyncio"
-
-
 @pytest.fixture(autouse=True)
 def clean() -> Iterator[None]:
     yield
