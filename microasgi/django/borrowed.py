@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Generator
 from contextlib import contextmanager
 from importlib import import_module
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import anyio
 
@@ -35,7 +35,7 @@ def anyio_thread(loop: asyncio.AbstractEventLoop, scope: anyio.CancelScope) -> G
     if _anyio is None:
         yield
         return
-    mine: dict[str, Any] = vars(_anyio.threadlocals)
+    mine = cast("dict[str, Any]", vars(_anyio.threadlocals))
     outer = dict(mine)
     try:
         with _anyio.claim_worker_thread(_anyio.get_async_backend("asyncio"), loop):

@@ -16,7 +16,7 @@ from contextvars import copy_context
 from typing import Any, Final, TypeVar, cast
 
 from asgiref.current_thread_executor import CurrentThreadExecutor
-from asgiref.sync import async_to_sync, sync_to_async
+from asgiref.sync import SyncToAsync, async_to_sync, sync_to_async
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
@@ -64,6 +64,9 @@ class CallingThread(CurrentThreadExecutor):
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run this on the event loop, and here the sync work that comes from there meanwhile."""
+        # What is run here makes this loop the thread's, and async code of others would come to it, as long as it runs.
+        mine: dict[str, Any] = vars(SyncToAsync.threadlocal)
+        before = dict(mine)
         future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
         try:
             self.run_until_future(future)
@@ -71,6 +74,9 @@ class CallingThread(CurrentThreadExecutor):
         except BaseException:  # such as KeyboardInterrupt
             future.cancel()
             raise
+        finally:
+            mine.clear()
+            mine.update(before)
 
     def run_until_future(self, future: Future[Any]) -> None:
         """Do the work that comes until the future is done. What comes later waits for the next time."""

@@ -27,6 +27,7 @@ pytestmark = pytest.mark.anyio
         (AsyncToSync, "executors"),
         (AsyncToSync, "loop_thread_executors"),
         (SyncToAsync, "thread_sensitive_context"),
+        (SyncToAsync, "threadlocal"),
         (SyncToAsync, "context_to_thread_executor"),
         (ThreadSensitiveContext(executor=CurrentThreadExecutor(None)), "_executor"),
         (CurrentThreadExecutor(None), "_work_items"),

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.contrib.auth import SESSION_KEY
 from django.core.handlers.wsgi import WSGIHandler
 from django.http import HttpRequest, HttpResponse
 from django.test import AsyncRequestFactory, Client, RequestFactory, override_settings
 from django.urls import path, re_path
 
+from microasgi.concurrency import run_in_threadpool
 from microasgi.django.bridge import bridge
 from microasgi.django.bridged_cookie import add_cookie
 from microasgi.django.bridged_csrf import refuse_forgery
@@ -60,6 +63,11 @@ async def measured(scope: Any, receive: Any, send: Any) -> None:
     await saying(f"{message['type']} {len(body)}".encode())(scope, receive, send)
 
 
+async def syncing(scope: Any, receive: Any, send: Any) -> None:
+    """Answer from a thread."""
+    await saying(await run_in_threadpool(lambda: b"sync"))(scope, receive, send)
+
+
 async def leaving(scope: Any, receive: Any, send: Any) -> None:
     """Ask for the end of the process, in a task of its own if that is asked for."""
 
@@ -87,6 +95,7 @@ urlpatterns = [
     path("visited/", bridge(visited)),
     path("measured/", bridge(measured, csrf=False)),
     path("leaving/", bridge(leaving)),
+    path("sync/", bridge(syncing)),
     path("<slug:path>/named/", bridge(placed, name="named")),
     re_path(r"^([0-9]+)/counted/", bridge(placed)),
 ]
@@ -202,6 +211,14 @@ def test_who_ends_the_process_does_not_end_the_event_loop_of_the_others(place: s
     with pytest.raises(SystemExit, match="enough"):
         get(f"/leaving/{place}")
     assert get("/right/") == b"xxxx"
+
+
+def test_async_code_of_others_does_not_come_to_the_event_loop_of_bridges() -> None:
+    async def here() -> str:
+        return threading.current_thread().name
+
+    assert get("/sync/") == b"sync"
+    assert async_to_sync(here)() != "microasgi-wsgi"
 
 
 class Session(dict[str, Any]):
