@@ -20,16 +20,20 @@ from microasgi.django.bridged_scope import is_wsgi
 __all__ = ["refuse_forgery"]
 
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+_OF_BROWSERS: Final = frozenset({"basic", "digest", "negotiate", "ntlm"})  # no page has to know them
 
 
 async def refuse_forgery(request: HttpRequest) -> HttpResponseBase | None:
     """Return the answer of CSRF_FAILURE_VIEW if another site may have made this request, None if not.
 
     Requests without the session's cookie pass, nobody is logged in by them, unless a middleware has logged somebody in
-    by what it found in the request, as RemoteUserMiddleware does: a browser may have sent that by itself.
+    by what it found in the request, as RemoteUserMiddleware does: a browser may have sent that by itself. With other
+    cookies, or a password that the browser knows, they may not come from a page of another site.
     """
-    if request.method in _SAFE or not (settings.SESSION_COOKIE_NAME in request.COOKIES or _is_logged_in_now(request)):
+    if request.method in _SAFE:
         return None
+    if settings.SESSION_COOKIE_NAME not in request.COOKIES and not _is_logged_in_now(request):
+        return _refusal(_without_form(request)) if _is_foreign(request) else None
     if settings.CSRF_HEADER_NAME in request.META and not settings.CSRF_USE_SESSIONS:
         return _refusal(_without_form(request))
     return await sync_to_async(_check_form)(request)
@@ -40,6 +44,13 @@ def _is_logged_in_now(request: HttpRequest) -> bool:
 
     session: Any = getattr(request, "session", None)
     return session is not None and session.modified and SESSION_KEY in session
+
+
+def _is_foreign(request: HttpRequest) -> bool:
+    kind = request.META.get("HTTP_AUTHORIZATION", "").partition(" ")[0].lower()
+    if "HTTP_ORIGIN" not in request.META or not (request.COOKIES or kind in _OF_BROWSERS):
+        return False
+    return not cast(Any, CsrfViewMiddleware(_nothing))._origin_verified(request)
 
 
 def _check_form(request: HttpRequest) -> HttpResponseBase | None:

@@ -237,3 +237,23 @@ async def test_who_is_logged_in_without_a_cookie_by_a_middleware_needs_a_token(r
     answer = await refuse_forgery(request)
     request.close()
     assert (None if answer is None else answer.status_code) == (403 if remote else None)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"authorization": "Basic YTpi", "origin": "https://evil.example"}, 403),
+        ({"cookie": "key=1", "origin": "null"}, 403),
+        ({"authorization": "Basic YTpi", "origin": "http://testserver"}, None),
+        ({"authorization": "Basic YTpi"}, None),
+        ({"authorization": "Bearer x", "origin": "https://evil.example"}, None),
+    ],
+)
+async def test_with_a_users_other_credentials_a_page_of_another_site_is_refused(
+    headers: dict[str, str], status: int | None
+) -> None:
+    request: Any = RequestFactory(headers=headers).post("/", b"", content_type="text/plain")
+    request._dont_enforce_csrf_checks = False
+    answer = await refuse_forgery(request)
+    assert (None if answer is None else answer.status_code) == status
