@@ -10,6 +10,7 @@ from base64 import b64encode
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, Self, cast
 
 import anyio
@@ -18,6 +19,7 @@ from microasgi.concurrency import Interruptible
 from microasgi.draining import Round, round_of
 from microasgi.exceptions import ConfigurationError
 from microasgi.iteration import Iteration
+from microasgi.realtime.limits import answer_of
 from microasgi.realtime.messages import Delivery, Gap, SlowReader
 from microasgi.realtime.subscription import Subscription
 from microasgi.serialization import encode_json
@@ -73,7 +75,8 @@ class EventStream(StreamingResponse):
     noticed and proxies keep the connection; `retry` milliseconds is what the browser waits before it comes back. A
     subscription with `overflow="close"` that is too slow ends the stream: the browser comes back. When the application
     drains, the stream ends at once and well, after what waits in a subscription; what another source awaits is
-    cancelled, once.
+    cancelled, once. `revalidate` is asked every `revalidate_every` seconds: when it says anything but True, the same
+    happens.
     """
 
     media_type = "text/event-stream"
@@ -86,12 +89,15 @@ class EventStream(StreamingResponse):
         retry: int | None = None,
         headers: Mapping[str, str] | None = None,
         background: Callable[[], Awaitable[None]] | None = None,
+        revalidate: Callable[[], Awaitable[bool | int]] | None = None,
+        revalidate_every: float = 60.0,
     ) -> None:
-        if ping <= 0:
-            raise ConfigurationError(f"ping={ping!r}: seconds between two signs of life, above 0")
+        if ping <= 0 or revalidate_every <= 0:
+            raise ConfigurationError(f"ping={ping!r}, revalidate_every={revalidate_every!r}: seconds, above 0")
         own = {"cache-control": "no-store", "x-accel-buffering": "no"}
         super().__init__(cast(Any, events), headers={**own, **(headers or {})}, background=background)
         self._ping_after = ping
+        self._revalidate, self._revalidate_every = revalidate, revalidate_every
         self._first = _COMMENT if retry is None else ServerSentEvent(retry=retry).encode()
         self._can_interrupt = isinstance(events, AsyncIterable)  # a worker thread's step has to be waited for
         self._drained: Round | None = None
@@ -114,6 +120,9 @@ class EventStream(StreamingResponse):
                 part = _Membership(await stack.enter_async_context(source), self._drained)
             tasks = await stack.enter_async_context(anyio.create_task_group())
             tasks.start_soon(self._guard, failures, tasks.cancel_scope, self._ping, send)
+            if self._revalidate is not None:
+                ask = partial(self._ask_again, self._revalidate, part)
+                tasks.start_soon(self._guard, failures, tasks.cancel_scope, ask, send)
             try:
                 await self._send_and_close(send, part)
             except Exception as error:  # raised below, where no task group wraps it
@@ -164,6 +173,13 @@ class EventStream(StreamingResponse):
                 self._pinging = None
                 done.set()
             self._last_sent = anyio.current_time()
+
+    async def _ask_again(self, ask: Callable[[], Awaitable[bool | int]], part: _Part | _Membership, send: Send) -> None:
+        while True:
+            await anyio.sleep(self._revalidate_every)
+            if await answer_of(ask()) is not True:
+                part.tell()
+                return
 
     async def _guard(
         self, failures: list[Exception], scope: anyio.CancelScope, work: Callable[[Send], Awaitable[None]], send: Send

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Literal, Unpack
 
 from microasgi.concurrency import current_loop
@@ -140,16 +141,20 @@ class Hub:
         overflow: Overflow = "drop_oldest",
         replay: int = 0,
         info: Any = None,
+        revalidate: Callable[[HTTPConnection[Any]], Awaitable[bool | int]] | None = None,
+        revalidate_every: float = 60.0,
     ) -> EventStream:
         """Return a response that sends what is published as server-sent events.
 
         A browser that comes back is given what it has missed since its `Last-Event-ID`, as far as the hub keeps it,
-        or an event "gap"; `replay=N` is for one that comes for the first time.
+        or an event "gap"; `replay=N` is for one that comes for the first time. `revalidate(request)` is asked every
+        `revalidate_every` seconds: anything but True ends the stream, and the browser asks the handler again.
         """
         since = request.headers.get("last-event-id") or None
         chosen: dict[str, Any] = {"max_queue": max_queue, "overflow": overflow, "info": info}
         subscription = self.subscribe(*groups, since=since, replay=0 if since else replay, **chosen)
-        return EventStream(subscription, ping=ping, retry=retry)
+        ask = None if revalidate is None else partial(revalidate, request)
+        return EventStream(subscription, ping=ping, retry=retry, revalidate=ask, revalidate_every=revalidate_every)
 
     async def count(self, group: str) -> int:
         """Return how many members a group has, in all processes."""

@@ -5,6 +5,7 @@ The law of this file: a limit that is broken ends the socket with a code that sa
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypedDict
 
@@ -15,11 +16,14 @@ from microasgi.realtime.messages import Delivery, Gap
 from microasgi.realtime.subscription import Overflow
 from microasgi.websockets import WebSocket
 
-__all__ = ["SUBSCRIBING", "ConnectOptions", "Rate", "check_options", "check_user"]
+__all__ = ["PATIENCE", "SUBSCRIBING", "ConnectOptions", "Rate", "answer_of", "check_options", "check_user"]
 
 SUBSCRIBING: Final = ("info", "max_queue", "overflow", "replay", "since")
 """Those of the options that are the subscription's."""
+PATIENCE: Final = 10.0
+"""Seconds that `revalidate` has to answer."""
 _STALE: Final = 4401
+logger = logging.getLogger("microasgi")
 
 
 class ConnectOptions(TypedDict, total=False):
@@ -80,7 +84,15 @@ class Rate:
 
 async def check_user(ask: Callable[[WebSocket[Any]], Awaitable[bool | int]], websocket: WebSocket[Any]) -> None:
     """Ask whether the user may stay; WebSocketException with the code to close with if not."""
-    answer = await ask(websocket)
+    answer = await answer_of(ask(websocket))
     if answer is True:
         return
     raise WebSocketException(answer or _STALE, "no longer logged in" if not answer else None)
+
+
+async def answer_of(question: Awaitable[bool | int]) -> bool | int:
+    """Return the answer, or 1011 where there is none in time: whom nobody can ask about does not stay for ever."""
+    with anyio.move_on_after(PATIENCE):
+        return await question
+    logger.warning("hub: revalidate has not answered for %g seconds: the connection is closed", PATIENCE)
+    return 1011

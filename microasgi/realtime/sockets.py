@@ -210,8 +210,7 @@ class SocketMember:
     async def _revalidate(self, ask: Callable[[WebSocket[Any]], Awaitable[bool | int]], seconds: float) -> None:
         while True:
             await anyio.sleep(seconds)
-            with anyio.fail_after(seconds):  # whom nobody can ask about does not stay for ever
-                await check_user(ask, self.websocket)
+            await check_user(ask, self.websocket)
 
 
 class _Part:

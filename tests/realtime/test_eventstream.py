@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microasgi import ConfigurationError, MicroASGI, Request
-from microasgi.realtime import EventStream, Hub, ServerSentEvent
+from microasgi import ConfigurationError, HTTPConnection, MicroASGI, Request
+from microasgi.realtime import EventStream, Hub, ServerSentEvent, limits
 from microasgi.testing import AsyncTestClient, Exchange, http_scope
 from tests.realtime.reading import until
 
@@ -243,3 +243,26 @@ async def test_head_sends_no_events() -> None:
 async def test_a_ping_of_no_time_is_refused() -> None:
     with pytest.raises(ConfigurationError):
         EventStream(numbers(1), ping=0)
+
+
+@pytest.mark.parametrize("answers", [[True, False], [4401], [None]])
+async def test_a_stream_of_who_may_no_longer_listen_ends_whole(answers: list[Any]) -> None:
+    hub, left = Hub(), list(answers)
+
+    async def may_stay(request: HTTPConnection[Any]) -> Any:
+        return left.pop(0)
+
+    assert (await body_of(hub_app(hub, revalidate=may_stay, revalidate_every=0.01))).startswith(":")
+    assert left == []
+    assert hub.metrics()["members"] == 0
+
+
+async def test_a_stream_of_whom_nobody_can_ask_about_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "PATIENCE", 0.05)
+
+    async def events() -> AsyncIterator[str]:
+        await anyio.sleep_forever()
+        yield ""
+
+    stream = EventStream(events(), revalidate=cast(Any, anyio.sleep_forever), revalidate_every=0.01)
+    assert await body_of(app_of(lambda _: stream)) == ":\n\n"

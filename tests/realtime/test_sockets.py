@@ -12,7 +12,7 @@ import anyio.lowlevel
 import pytest
 
 from microasgi import ConfigurationError, HTTPException, MicroASGI, WebSocket, WebSocketDisconnect, WebSocketException
-from microasgi.realtime import Gap, GroupEndpoint, Hub, on_event
+from microasgi.realtime import Gap, GroupEndpoint, Hub, limits, on_event
 from microasgi.testing import AsyncTestClient
 from tests.realtime.reading import until
 
@@ -248,16 +248,21 @@ async def test_a_check_that_fails_closes(caplog: pytest.LogCaptureFixture) -> No
     assert "the database is gone" in caplog.text
 
 
-async def test_a_check_that_never_answers_closes() -> None:
+async def test_a_check_that_never_answers_closes(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(limits, "PATIENCE", 0.05)
+
     async def may_stay(websocket: WebSocket) -> bool:
         await anyio.sleep_forever()
         return True
 
     async with AsyncTestClient(
-        serving(Hub(), revalidate=may_stay, revalidate_every=0.05), raise_server_exceptions=False
+        serving(Hub(), revalidate=may_stay, revalidate_every=0.01), raise_server_exceptions=False
     ) as client:
         async with client.websocket_connect("/") as socket:
             assert (await end_of(socket))[0] == 1011
+    assert "revalidate has not answered" in caplog.text
 
 
 async def test_the_end_of_the_hub_closes_with_1012() -> None:
