@@ -15,13 +15,17 @@ EXAMPLES = sorted(folder for folder in (ROOT / "examples").glob("[!._]*") if fol
 each_example = pytest.mark.parametrize("example", EXAMPLES, ids=lambda folder: folder.name)
 
 
+# Tests of the Django room have a project of their own.
+_ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
+
+
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run Python in the example's folder; examples share module names, so each gets an interpreter of its own."""
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
     return subprocess.run(
         [sys.executable, *arguments],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"},
+        env={**_ENVIRONMENT, "PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
