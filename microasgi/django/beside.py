@@ -6,13 +6,13 @@ longest first, and handed on, nothing more.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from importlib import import_module
-from typing import Any, cast
+from collections.abc import Mapping
+from typing import Any
 
 from django.conf import settings
 
 from microasgi.django.lifespans import OwnState
+from microasgi.django.named import load_app
 from microasgi.django.site import Site
 from microasgi.django.surroundings import ROOT, surround
 from microasgi.draining import Draining
@@ -49,7 +49,10 @@ class Beside(Router):
         if twice:
             raise ConfigurationError(f"two applications stand at {twice[0]!r}: give one of them another prefix")
         self.site = site
-        self.apps = {prefix: _load(app, prefix) for prefix, app in zip(prefixes, apps.values(), strict=True)}
+        self.apps = {
+            prefix: load_app(app, f"the application at {prefix!r}")
+            for prefix, app in zip(prefixes, apps.values(), strict=True)
+        }
         around: dict[int, OwnState] = {}  # an application at two prefixes is one
         for app in self.apps.values():
             around.setdefault(id(app), OwnState(surround(app), app, self._take_grace))
@@ -116,39 +119,3 @@ def _prefix(text: object) -> str:
     if "{" in prefix or "//" in prefix or "%" in prefix or prefix.endswith("/"):
         raise ConfigurationError(f"a prefix is plain text such as '/api', without parameters or '//', not {text!r}")
     return prefix
-
-
-def _load(app: ASGIApp | str, prefix: str) -> ASGIApp:
-    found: Any = _import(app, prefix) if isinstance(app, str) else app
-    if callable(found):
-        return cast(ASGIApp, found)
-    raise ConfigurationError(
-        f"the application at {prefix!r} is {app!r}, which cannot be called: it is no ASGI application"
-    )
-
-
-def _import(text: str, prefix: str) -> object:
-    name, colon, attributes = text.partition(":")
-    if not (name and colon and attributes):
-        raise ConfigurationError(f"the application at {prefix!r} is written as 'package.module:name', not {text!r}")
-    try:
-        found: Any = import_module(name)
-    except ImportError as error:
-        raise ConfigurationError(
-            f"{name!r}, which has the application at {prefix!r}, cannot be imported: {error}"
-        ) from error
-    for attribute in attributes.split("."):
-        if not hasattr(found, attribute):
-            raise ConfigurationError(
-                f"{name!r} has no {attribute!r}, which is to be the application at {prefix!r}{_near(attribute, found)}"
-            )
-        found = getattr(found, attribute)
-    return found
-
-
-def _near(name: str, found: object) -> str:
-    from difflib import get_close_matches  # only a mistake pays for it
-
-    names: Iterable[str] = (one for one in vars(found) if not one.startswith("_")) if hasattr(found, "__dict__") else ()
-    near = get_close_matches(name, names)
-    return f"; did you mean {near[0]!r}?" if near else ""

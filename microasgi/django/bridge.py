@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import partial
-from importlib import import_module
 from typing import Any, Literal, TypeAlias, cast
 
 from asgiref.sync import sync_to_async
@@ -25,6 +24,7 @@ from microasgi.django.bridged_exchange import Exchange
 from microasgi.django.bridged_response import Chunks, make_response
 from microasgi.django.bridged_scope import bridged_scope, is_wsgi
 from microasgi.django.bridged_wsgi import answer_wsgi
+from microasgi.django.named import load_app
 from microasgi.django.threads import ThreadsLayer
 from microasgi.exceptions import ConfigurationError
 from microasgi.routes import Mount
@@ -48,7 +48,7 @@ def bridge(app: ASGIApp | str, *, name: str | None = None, csrf: bool | Literal[
     """
     if csrf not in (True, False, "django"):
         raise ConfigurationError(f'bridge(csrf=...) is True, False or "django", not {csrf!r}')
-    view = _as_view(Bridge(_load(app) if isinstance(app, str) else app, csrf is True), csrf == "django")
+    view = _as_view(Bridge(load_app(app, "the application of bridge()"), csrf is True), csrf == "django")
     names = ("root", "path") if name else (None, None)
     patterns: list[URLPattern | URLResolver] = [
         # The path is given here too: parameters before the bridge must not be taken for it.
@@ -62,8 +62,6 @@ class Bridge:
     """An application behind a view. Its lifespan starts before its first answer, once for each event loop."""
 
     def __init__(self, app: ASGIApp, checks_csrf: bool) -> None:
-        if not callable(app):
-            raise ConfigurationError(f"bridge() takes an ASGI application or 'package.module:attribute', not {app!r}")
         self.app = app
         self._checks_csrf = checks_csrf
         # A router starts by itself where no server asks for it; it does so for another application too.
@@ -103,17 +101,3 @@ def _as_view(bridge: Bridge, is_guarded: bool) -> View:
         result = transaction.non_atomic_requests(using=alias)(result)
     result.bridge = bridge
     return cast(View, result)
-
-
-def _load(name: str) -> ASGIApp:
-    module, _, attribute = name.partition(":")
-    if not module or not attribute:
-        raise ConfigurationError(f"bridge({name!r}): write it as 'package.module:attribute', such as 'shop.api:app'")
-    try:
-        return cast(ASGIApp, getattr(import_module(module), attribute))
-    except AttributeError as error:
-        raise ConfigurationError(f"bridge({name!r}): {error}") from error
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
-            raise
-        raise ConfigurationError(f"bridge({name!r}): {error}") from error

@@ -413,10 +413,10 @@ def test_a_view_is_no_longer_than_its_request() -> None:
 @pytest.mark.parametrize(
     ("app", "text"),
     [
-        ("shop.api", "write it as 'package.module:attribute'"),
+        ("shop.api", "is written as 'package.module:name'"),
         ("shop.api:app", "No module named 'shop'"),
-        ("tests.django.project.bridged:nothing", "has no attribute 'nothing'"),
-        (7, "not 7"),
+        ("tests.django.project.bridged:nothing", "has no 'nothing', which is to be the application of bridge"),
+        (7, "is 7, which cannot be called"),
     ],
 )
 def test_an_application_that_is_not_there_is_refused_at_set_up(app: Any, text: str) -> None:
