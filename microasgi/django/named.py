@@ -28,7 +28,7 @@ def load_app(app: object, place: str) -> ASGIApp:
 def _import(text: str, place: str) -> object:
     name, colon, attributes = text.partition(":")
     if not (name and colon and attributes):
-        raise ConfigurationError(f"{place} is written as 'package.module:name', such as 'shop.api:app', not {text!r}")
+        raise ConfigurationError(f"{place} is written as 'package.module:name', not {text!r}")
     try:
         found: Any = import_module(name)
     except ImportError as error:
