@@ -20,10 +20,10 @@ def read_page(name: str) -> str:
     return (ROOT / "docs" / name).read_text(encoding="utf-8")
 
 
-def read_proofs() -> list[tuple[str, str]]:
-    """Return (file, test) for each test that the last column of security.md names, ("", name) for each exchange."""
+def read_proofs(page: str) -> list[tuple[str, str]]:
+    """Return (file, test) for each test that the last column of a page names, ("", name) for each exchange."""
     found: list[tuple[str, str]] = []
-    for line in read_page("security.md").splitlines():
+    for line in read_page(page).splitlines():
         cell = line.rstrip("| ").rpartition("|")[2]
         file = ""
         for code, quoted in re.findall(r'`([^`]+)`|"([^"]+)"', cell if line.startswith("|") else ""):
@@ -34,7 +34,8 @@ def read_proofs() -> list[tuple[str, str]]:
     return found
 
 
-PROOFS = read_proofs()
+PROOFS = read_proofs("security.md")
+GUARANTEES = read_proofs("django-guarantees.md")
 
 
 def test_the_security_page_names_proofs() -> None:
@@ -42,8 +43,14 @@ def test_the_security_page_names_proofs() -> None:
     assert {file for file, _ in PROOFS} >= {"", "test_forms.py", "test_headers.py"}
 
 
-@pytest.mark.parametrize("file, name", PROOFS)
-def test_a_proof_that_the_security_page_names_exists(file: str, name: str) -> None:
+def test_the_page_of_django_names_tests_for_every_row() -> None:
+    rows = [line for line in read_page("django-guarantees.md").splitlines() if line.startswith("| ")][1:]
+    assert len(GUARANTEES) > len(rows) > 25
+    assert all("test_" in row.rpartition("| ")[2] for row in rows)
+
+
+@pytest.mark.parametrize("file, name", [*PROOFS, *GUARANTEES])
+def test_a_proof_that_a_page_names_exists(file: str, name: str) -> None:
     if not file:
         assert name in EXCHANGES
         return
