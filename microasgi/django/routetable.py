@@ -57,7 +57,8 @@ def ask_for_document(mounted: Mounted, path: str) -> str:
     where = f"{mounted.prefix}/{path.removeprefix('/')}"
     status, body = async_to_sync(_ask)(mounted.app, where, mounted.prefix)
     if status != 200:
-        raise LookupError(f"{where} was answered with status {status}")
+        hint = ": does it include one? app.include(OpenAPI(title=..., version=...))" if status == 404 else ""
+        raise LookupError(f"{where} was answered with status {status}{hint}")
     try:
         document = json.loads(body)
     except ValueError:

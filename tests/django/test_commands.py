@@ -144,7 +144,7 @@ class TestOpenAPI:
     def test_what_was_found_instead_is_told(self) -> None:
         with pytest.raises(CommandError) as caught:
             call("openapi", "--path", "items/x")
-        assert "/outer/items/x was answered with status 404" in str(caught.value)
+        assert "/outer/items/x was answered with status 404: does it include one?" in str(caught.value)
         assert "what is at /foreign/items/x is no JSON" in str(caught.value)
         with pytest.raises(CommandError, match="is no OpenAPI document"):
             call("openapi", "/api", "--path", "/items/1")
