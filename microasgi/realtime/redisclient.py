@@ -56,7 +56,7 @@ class RedisClients:
         self._once: Any = backoff.NoBackoff()
         self.errors: tuple[type[Exception], ...] = (redis.RedisError, OSError)  # a TimeoutError is an OSError
         self.refusals: tuple[type[Exception], ...] = (redis.AuthenticationError, redis.ResponseError)
-        self.moved: type[Exception] = redis.exceptions.ReadOnlyError
+        self.moved: type[Exception] = redis.ReadOnlyError
         self.timeout = timeout
         self._url = str(source) if isinstance(source, str) else None
         self._blocking: Any = None
