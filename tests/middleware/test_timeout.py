@@ -375,7 +375,8 @@ async def test_a_foreign_application_with_tasks_of_its_own_is_ended_as_well(arou
     routes = [starlette.routing.Route("/slow", slow), starlette.routing.Route("/stream", stream)]
     foreign = Starlette(routes=routes, middleware=[starlette.middleware.Middleware(PassingOn)])
     app = MicroASGI()
-    app.mount("/", foreign, middleware=[passing, *LATE] if around else LATE)
+    late = [Middleware(TimeoutMiddleware, seconds=1.0)]  # a busy machine needs a moment to begin a stream
+    app.mount("/", foreign, middleware=[passing, *late] if around else late)
     assert (await request(app, path="/slow")).status == 504
     messages, error = await conclude(app, "/stream")
     assert isinstance(error, TimeoutError)
