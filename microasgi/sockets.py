@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from typing import Any, Final
 
 import anyio
@@ -28,7 +29,8 @@ __all__ = ["deny", "socket_app"]
 logger = logging.getLogger("microasgi")
 _OPEN = (WebSocketState.CONNECTED, WebSocketState.CONNECTING)
 _REASON_BYTES = 123  # RFC 6455 section 5.5
-_PATIENCE: Final = 0.5  # seconds for a socket that is closed, and for its handler to see that
+_CLOSING: Final = 2.0  # seconds that the server has to take a close, while there is a grace
+_PATIENCE: Final = 0.5  # seconds for that after the grace, and for the handler to see it
 _OTHER_ORIGIN = "a page of another origin may not open this websocket"
 
 
@@ -95,26 +97,28 @@ class _Life(Interruptible):
     def tell(self) -> None:
         self._websocket.retire()
         if self._websocket.is_heard:
-            self._ending = spawn(self._close)
+            self._ending = spawn(partial(self._close, _CLOSING))
 
     def cut(self) -> None:
         self._ending = spawn(self._end)
 
-    async def _close(self) -> None:
+    async def _close(self, seconds: float) -> None:
         self._closed = closed = anyio.Event()
         try:
-            with anyio.move_on_after(_PATIENCE):
+            with anyio.move_on_after(seconds) as patience:
                 if self._websocket.socket_state is WebSocketState.CONNECTING:
                     await self._websocket.send_denial_response(problem_of(self._websocket, _stopping()))
                 else:
                     await self._websocket.close(*RESTART)
+            if patience.cancelled_caught:
+                self.interrupt()  # the server has taken nothing, so it tells the handler nothing either
         except Exception:
             logger.exception("a websocket could not be closed when the application drained")
         finally:
             closed.set()
 
     async def _end(self) -> None:
-        await self._close()
+        await self._close(_PATIENCE)
         await anyio.sleep(_PATIENCE)
         self.interrupt()
 

@@ -544,6 +544,38 @@ async def test_a_handler_that_does_not_notice_is_interrupted_and_cleans_up(app: 
     assert log == ["cleaned up"]
 
 
+async def test_a_handler_whose_server_takes_no_close_is_interrupted_without_the_grace(
+    app: MicroASGI, log: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("microasgi.sockets._CLOSING", 0.1)
+    app.draining.grace = 30.0
+
+    @app.websocket("/")
+    async def listen(websocket: WebSocket) -> None:
+        await websocket.accept()
+        try:
+            await websocket.receive_text()
+        finally:
+            log.append("cleaned up")
+
+    async def stuck(scope: Scope, receive: Receive, send: Send) -> None:
+        async def sending(message: Message) -> None:
+            if message["type"] == "websocket.close":
+                await anyio.sleep_forever()
+            await send(message)
+
+        await app(scope, receive, sending)
+
+    async with Lived(app), Exchange(stuck, websocket_scope("/")) as socket:
+        await socket.send_input({"type": "websocket.connect"})
+        assert (await socket.receive_output())["type"] == "websocket.accept"
+        await anyio.wait_all_tasks_blocked()
+        with anyio.fail_after(10):
+            await app.drain()
+        await socket.wait_finished()
+    assert log == ["cleaned up"]
+
+
 async def test_a_socket_that_was_never_accepted_is_refused_after_the_grace(app: MicroASGI) -> None:
     @app.websocket("/")
     async def hesitate(websocket: WebSocket) -> None:
